@@ -1,1 +1,1 @@
-"""Exact search: clairvoyant optimum, cost-to-go of any state, certified [lower bound, incumbent] intervals."""
+"""Exact search: clairvoyant optimum, cost-to-go of any state, certified [bound, incumbent] intervals."""
