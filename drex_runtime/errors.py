@@ -1,0 +1,45 @@
+"""Typed errors, raised at the edge and shown to a person as one line.
+
+Every error a user can cause derives from `DrexError`; the command lines print `str(error)` and
+exit with `exit_code`, without a traceback. Anything else that escapes is a defect of ours.
+"""
+
+from __future__ import annotations
+
+MAX_SHOWN = 80
+
+
+def shown(value: object) -> str:
+    """`repr(value)`, shortened so that a hostile value cannot flood the terminal."""
+    text = value if isinstance(value, str) else repr(value)
+    text = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text)} characters)"
+
+
+class DrexError(Exception):
+    """Base of all errors with a one-line message meant for the user."""
+
+    exit_code = 2
+
+
+class InputError(DrexError):
+    """A value from outside is unusable: which one, where, and what would be accepted."""
+
+    def __init__(self, source: str, field: str, value: object, expected: str) -> None:
+        self.source, self.field, self.value, self.expected = source, field, value, expected
+        super().__init__(f"{source}: {field} = {shown(value)}: expected {expected}")
+
+
+class RecordError(InputError, ValueError):
+    """A record was constructed with an impossible field (also a ValueError, so parsers can wrap it)."""
+
+    def __init__(self, record: str, field: str, value: object, expected: str) -> None:
+        super().__init__(record, field, value, expected)
+
+
+class PolicyError(DrexError):
+    """A policy table is malformed, or its rules led the scheduler into a dead end."""
+
+
+class LimitError(DrexError):
+    """A stated limit (time, size, domain of validity) was exceeded; the message says by how much."""

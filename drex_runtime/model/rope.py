@@ -1,0 +1,102 @@
+"""Rotary position embedding: frequencies (plain and llama3 scaling) and their application per row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from drex_runtime.model.fields import FieldReader
+
+
+@dataclass(frozen=True)
+class RopeConfig:
+    """Base of the frequencies and, for `llama3`, how the long wavelengths are stretched."""
+
+    theta: float = 10000.0
+    kind: str = "default"
+    factor: float = 1.0
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_positions: int = 8192
+
+
+def parse_rope(fields: FieldReader, max_positions: int) -> RopeConfig:
+    """RoPE settings in both spellings: `rope_theta` + `rope_scaling`, or one `rope_parameters` block."""
+    block = fields.section("rope_parameters") or fields.section("rope_scaling")
+    outer = fields.positive("rope_theta", 10000.0)
+    if block is None:
+        return RopeConfig(theta=outer)
+    theta = block.positive("rope_theta", outer)
+    name = "type" if "type" in block.raw and "rope_type" not in block.raw else "rope_type"
+    kind = block.choice(name, ("default", "llama3"), "default")
+    block.only("partial_rotary_factor", (None, 1, 1.0), None)
+    if kind == "default":
+        return RopeConfig(theta=theta)
+    low, high = block.positive("low_freq_factor"), block.positive("high_freq_factor")
+    if high <= low:
+        raise block.wrong("high_freq_factor", high, f"larger than low_freq_factor = {low}")
+    original = block.count("original_max_position_embeddings", max_positions)
+    return RopeConfig(theta, kind, block.positive("factor"), low, high, original)
+
+
+def inverse_frequencies(config: RopeConfig, head_dim: int) -> Tensor:
+    """Radians per position of each rotated pair, float32 `[head_dim / 2]`.
+
+    llama3 (Llama 3.1 release): wavelengths longer than original/low are divided by `factor`, those
+    shorter than original/high are kept, those between are interpolated.
+    """
+    exponents = torch.arange(0, head_dim, 2, dtype=torch.int64).float() / head_dim
+    frequencies = 1.0 / (config.theta**exponents)
+    if config.kind == "default":
+        return frequencies
+    wavelengths = 2 * math.pi / frequencies
+    smooth = (config.original_positions / wavelengths - config.low_freq_factor) / (
+        config.high_freq_factor - config.low_freq_factor
+    )
+    smooth = smooth.clamp(0.0, 1.0)
+    return (1 - smooth) * frequencies / config.factor + smooth * frequencies
+
+
+class RotaryEmbedding(nn.Module):
+    """Turns pairs (x[i], x[i + hd/2]) of each head by position times frequency.
+
+    Angles are tabled in float32 for all positions of the model; the turn itself is computed in
+    float32 and rounded once to the dtype of the input.
+    """
+
+    table: Tensor
+
+    def __init__(self, config: RopeConfig, head_dim: int, max_positions: int) -> None:
+        super().__init__()
+        self.config = config
+        self.head_dim = head_dim
+        self.max_positions = max_positions
+        self.register_buffer("table", self._build(), persistent=False)
+
+    def _build(self) -> Tensor:
+        positions = torch.arange(self.max_positions, dtype=torch.int64).float()
+        angles = torch.outer(positions, inverse_frequencies(self.config, self.head_dim))
+        return torch.stack((angles.cos(), angles.sin()), dim=1)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RotaryEmbedding:
+        super()._apply(fn, recurse)
+        if self.table.dtype != torch.float32:
+            # A model cast to bf16 keeps its angles in float32: 8 bits of cosine are too few.
+            self.rebuild(self.table.device)
+        return self
+
+    def rebuild(self, device: torch.device | str) -> None:
+        """Compute the table anew on a device (a model made on the meta device has an empty one)."""
+        with torch.device("cpu"):
+            self.table = self._build().to(device)
+
+    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
+        """`x[rows, heads, hd]` at `positions[rows]` -> the same shape, turned."""
+        cos, sin = self.table[positions].unsqueeze(2).unbind(1)
+        first, second = x.float().chunk(2, dim=-1)
+        turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+        return turned.to(x.dtype)

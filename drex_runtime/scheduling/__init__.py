@@ -1,0 +1,1 @@
+"""State shared by everything that schedules: pools, actions, states, objectives."""
