@@ -1,0 +1,103 @@
+"""The policies that ship: DREX, what it is compared with, and the published baselines.
+
+Source: scheduling model, section Policies to ship. All share the launch order: for s from the deepest
+buffer to 2 the first flush rule that holds at s; then prefill, decode, drain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from drex_runtime.errors import InputError
+from drex_runtime.policies.expressions import parse_condition, parse_scalar
+from drex_runtime.policies.table import LaunchRule, Parameter, Policy, RampAction, RampRule, Scope
+
+
+def _parameter(name: str, default: str, low: int | str | None, high: int | str | None, unit: str, meaning: str, *,
+               integer: bool = True, scope: Scope = "policy") -> Parameter:
+    return Parameter(name, parse_scalar(default, name), None if low is None else Fraction(low),
+                     None if high is None else Fraction(high), integer, unit, meaning, scope)
+
+
+BATCH_LIMIT = _parameter("batch_limit", "batch_max", 1, None, "rows",
+                         "most rows of a RUN launch; never above batch_max")
+PREFILL_GAP = _parameter("decodes_between_prefills", "0", 0, 10**6, "launches",
+                         "RUN(1) launches between two PREFILL launches while rows are ready")
+CONSULT = _parameter("consult_ramp", "1", 0, 1, "0 or 1", "whether this ramp is consulted at all", scope="ramp")
+FLUSH_SIZE = _parameter("flush_size", "batch_limit", 1, None, "rows", "buffered rows at which a buffer is flushed")
+
+
+def _launch(*flush: tuple[str, str]) -> tuple[LaunchRule, ...]:
+    rules = [LaunchRule(name, "RUN(s)", parse_condition(when, name)) for name, when in flush]
+    due = parse_condition("decodes_since_prefill >= decodes_between_prefills or ready == 0", "prefill")
+    return (*rules, LaunchRule("prefill", "PREFILL", due), LaunchRule("decode", "RUN(1)"),
+            LaunchRule("drain", "RUN(s)"))
+
+
+def _ramp(*rules: tuple[str, RampAction, str]) -> tuple[RampRule, ...]:
+    return tuple(RampRule(name, action, parse_condition(when, name)) for name, action, when in rules)
+
+
+def _policy(name: str, description: str, *, flush: Sequence[tuple[str, str]] = (), consult: str = "always",
+            ramp: Sequence[tuple[str, RampAction, str]] = (("stay", "CONTINUE", "always"),), join: str = "never",
+            extra: Sequence[Parameter] = ()) -> Policy:
+    return Policy(name, (BATCH_LIMIT, *extra, PREFILL_GAP), _launch(*flush), parse_condition(consult, "consult"),
+                  _ramp(*ramp), parse_condition(join, "join"), description=description)
+
+
+def _drex() -> Policy:
+    extra = (
+        FLUSH_SIZE,
+        _parameter("max_age", "100", 1, 10**9, "decisions", "age at which a buffer is flushed"),
+        _parameter("alpha", "0", 0, 1000, "1/decision", "how much a buffer counts fuller per decision of age",
+                   integer=False),
+        _parameter("margin", "0", 0, 2**50, "ticks", "head start given to rows with a due date"),
+        _parameter("art_factor", "art", 0, 10**6, "rows/row",
+                   "share of the batch that must exit for a split; default c/t_d of the profile",
+                   integer=False, scope="ramp"),
+        _parameter("drain_min", "1", 1, 10**9, "rows", "buffered rows from which a passing batch is joined"),
+        CONSULT,
+    )
+    return _policy(
+        "drex", "Dynamic rebatching: split when ART says it pays, flush when the buffer is full, old or due.",
+        flush=(("flush_full", "buffered*(1 + alpha*age) >= batch_limit"), ("flush_size", "buffered >= flush_size"),
+               ("flush_age", "age >= max_age"), ("flush_due", "slack <= deep_time + margin")),
+        consult="consult_ramp >= 1",
+        ramp=(("split", "SPLIT", "exits > art_factor*batch"), ("stay", "CONTINUE", "always")),
+        join="buffered_next >= drain_min", extra=extra)
+
+
+def _shipped() -> dict[str, Policy]:
+    always_split: tuple[tuple[str, RampAction, str], ...] = (("split", "SPLIT", "exits >= split_min"),
+                                                             ("stay", "CONTINUE", "always"))
+    split_min = _parameter("split_min", "0", 0, None, "rows",
+                           "exits from which a batch is split; 0 splits always, as published")
+    policies = (
+        _drex(),
+        _policy("no-exit", "Every token runs to full depth; ramps are never consulted.", consult="never"),
+        _policy("flush-now", "Split always, then run the buffer next.",
+                flush=(("flush", "buffered >= 1"),), consult="consult_ramp >= 1", ramp=always_split,
+                join="buffered_next >= 1", extra=(split_min, CONSULT)),
+        _policy("threshold", "Split always, run the buffer when it holds flush_size rows.",
+                flush=(("flush_size", "buffered >= flush_size"),), consult="consult_ramp >= 1", ramp=always_split,
+                join="buffered_next >= 1", extra=(FLUSH_SIZE, split_min, CONSULT)),
+        _policy("consensus", "Baseline: the batch leaves only when all its rows are ready."),
+        _policy("majority", "Baseline: all rows leave when more than half are ready (forces exits).",
+                ramp=(("majority", "EXIT_ALL", "2*exits > batch"), ("stay", "CONTINUE", "always"))),
+        _policy("greedy", "Baseline: all rows leave when one is ready (forces exits).",
+                ramp=(("greedy", "EXIT_ALL", "exits >= 1"), ("stay", "CONTINUE", "always"))),
+        _policy("latency-only", "Baseline: ready tokens are stamped at the ramp, rows run on (saves no compute).",
+                ramp=(("release", "RELEASE", "exits >= 1"), ("stay", "CONTINUE", "always"))),
+    )
+    return {policy.name: policy for policy in policies}
+
+
+SHIPPED = _shipped()
+
+
+def shipped_policy(name: str) -> Policy:
+    """A shipped policy by name; InputError listing the names otherwise."""
+    if name not in SHIPPED:
+        raise InputError("policy", "name", name, f"one of {', '.join(SHIPPED)}")
+    return SHIPPED[name]
