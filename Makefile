@@ -39,11 +39,11 @@ help:
 	@$(PIP) --no-build-isolation --editable '.[dev]'
 	@touch $@
 
-# The last line printed is the report's path.
+# The last line printed is the report's path. The profile lies beside the run folder: `analyze` wants to create that itself.
 analyze: .venv/.runtime
-	@mkdir -p $(OUT)
-	@$(BIN)/drex profile --out $(OUT)/profile.json
-	@$(BIN)/xplain analyze drex --profile $(OUT)/profile.json --out $(OUT)
+	@mkdir -p $(dir $(OUT))
+	@$(BIN)/drex profile --out $(OUT).profile.json
+	@$(BIN)/xplain analyze drex --profile $(OUT).profile.json --out $(OUT)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
