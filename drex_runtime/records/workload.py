@@ -53,6 +53,9 @@ class Request:
         for field, value in (("due", self.due), ("ttft", self.ttft), ("tpot", self.tpot)):
             if value is not None and not 0 <= value <= MAX_TIME:
                 raise RecordError(name, field, value, f"ticks from 0 to {MAX_TIME}")
+        last = self.arrival + (self.ttft or 0) + len(self.depths) * (self.tpot or 0)
+        if last > MAX_TIME:
+            raise RecordError(name, "tpot", self.tpot, f"targets whose last due date stays below {MAX_TIME} ticks")
         if self.due is not None and self.due < self.arrival:
             raise RecordError(name, "due", self.due, f"a time not before the arrival {self.arrival}")
 

@@ -65,7 +65,9 @@ class State:
     place: Place or pool number · emitted: tokens out · prefilled: prompt tokens processed · entered: pool entry
     time · latched: ramp at which a running row became ready and stayed (0: none) · stamped: RELEASE time of the
     running token (-1: none) · completed: completion time (-1: not yet). `segment`: of the pass, outside DECIDE.
-    `ages[s-1]`, `decodes_since_prefill`, `idle_streak`, `entered` matter to policies only.
+    `ages[s-1]`, `decodes_since_prefill`, `idle_streak`, `entered`, `last` (time of the last token, the arrival
+    before the first; () = all arrivals) and `exits` (what the view at RAMP and JOIN shows) matter to policies only.
+    States at DECIDE are taken before admissions and before ages are counted.
     """
 
     now: int
@@ -81,6 +83,8 @@ class State:
     ages: tuple[int, ...]
     decodes_since_prefill: int = 0
     idle_streak: int = 0
+    last: tuple[int, ...] = ()
+    exits: int = 0
 
 
 def initial_state(num_requests: int, num_segments: int) -> State:
