@@ -11,21 +11,21 @@ import ast
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from functools import reduce
-from typing import Any
+from typing import Any, TypeAlias
 
 import sympy
-from sympy.logic.boolalg import Boolean, BooleanFalse, BooleanTrue
+from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 from sympy.printing.pycode import PythonCodePrinter
 
 from drex_runtime.errors import PolicyError
 
-Condition = Boolean
-Scalar = sympy.Expr
+Condition: TypeAlias = Any  # a sympy Boolean; sympy ships no types
+Scalar: TypeAlias = Any  # a sympy Expr
 MAX_TEXT = 4000
 MAX_NUMBER = 2**53
 MAX_NESTING = 40
 
-_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Boolean]] = {
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Condition]] = {
     ast.Lt: sympy.Lt, ast.LtE: sympy.Le, ast.Gt: sympy.Gt, ast.GtE: sympy.Ge, ast.Eq: sympy.Eq,
     ast.NotEq: sympy.Ne,
 }
@@ -105,11 +105,11 @@ class _Translator:
             case ast.Compare(left=left, ops=ops, comparators=comparators):
                 sides = [self.scalar(side, depth + 1) for side in (left, *comparators)]
                 parts = []
-                for operator, one, other in zip(ops, sides, sides[1:], strict=False):
-                    if type(operator) not in _COMPARISONS:
-                        raise self.fail(node, f"comparison {type(operator).__name__}")
-                    parts.append(_COMPARISONS[type(operator)](one, other))
-                return sympy.And(*parts)
+                for comparison, one, other in zip(ops, sides, sides[1:], strict=False):
+                    if type(comparison) not in _COMPARISONS:
+                        raise self.fail(node, f"comparison {type(comparison).__name__}")
+                    parts.append(_COMPARISONS[type(comparison)](one, other))
+                return sympy.And(*parts) if len(parts) > 1 else parts[0]
             case ast.Name(id=name) if name in _CONSTANTS:
                 return _CONSTANTS[name]
             case ast.Constant(value=bool() as value):
