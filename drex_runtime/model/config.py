@@ -130,9 +130,11 @@ def parse_config(raw: Mapping[str, Any], source: str = "config.json") -> ModelCo
     num_heads = fields.count("num_attention_heads")
     num_kv_heads = fields.count("num_key_value_heads", num_heads)
     if num_heads % num_kv_heads:
-        raise fields.wrong("num_key_value_heads", num_kv_heads, f"a divisor of num_attention_heads = {num_heads}")
+        right = f"a divisor of num_attention_heads = {num_heads}"
+        raise fields.wrong("num_key_value_heads", num_kv_heads, right)
     if raw.get("head_dim") is None and hidden_size % num_heads:
-        raise fields.wrong("hidden_size", hidden_size, f"a multiple of num_attention_heads = {num_heads}, or set head_dim")
+        right = f"a multiple of num_attention_heads = {num_heads}, or set head_dim"
+        raise fields.wrong("hidden_size", hidden_size, right)
     head_dim = fields.count("head_dim", hidden_size // num_heads)
     if head_dim % 2:
         raise fields.wrong("head_dim", head_dim, "an even number (rotary embedding turns pairs)")
@@ -167,8 +169,9 @@ def _parse_early_exit(fields: FieldReader, num_layers: int) -> EarlyExitConfig:
         return EarlyExitConfig()
     block.known(("ramps", "head", "confidence", "thresholds", "calibration"))
     ramps = block.listed("ramps", int)
-    if not ramps or any(b <= a for a, b in zip(ramps, ramps[1:])) or not 1 <= ramps[0] <= ramps[-1] < num_layers:
-        raise block.wrong("ramps", list(ramps), f"ascending layer counts between 1 and {num_layers - 1}, at least one")
+    if not ramps or list(ramps) != sorted(set(ramps)) or ramps[0] < 1 or ramps[-1] >= num_layers:
+        right = f"ascending layer counts between 1 and {num_layers - 1}, at least one"
+        raise block.wrong("ramps", list(ramps), right)
     head = block.choice("head", EXIT_HEADS, "shared")
     kind = block.choice("confidence", CONFIDENCE_KINDS, "top2")
     texts = block.listed("thresholds", str) if "thresholds" in block.raw else ("1",) * len(ramps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from drex_runtime.errors import DrexError
 
-class ModelError(ValueError):
-    """A model file, its configuration or a request to the model is not usable; one line says where and why."""
+
+class ModelError(DrexError, ValueError):
+    """A model's files, its configuration or a request to it are unusable; one line says where and why."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from drex_runtime.errors import shown
 from drex_runtime.model.errors import ModelError
 
 Item = TypeVar("Item", int, str)
@@ -25,7 +26,7 @@ class FieldReader:
 
     def wrong(self, name: str, value: object, right: str) -> ModelError:
         """The error for a field whose value is not usable."""
-        return ModelError(f"{self.source}: {self.prefix}{name} = {value!r}: must be {right}")
+        return ModelError(f"{self.source}: {self.prefix}{name} = {shown(value)}: must be {right}")
 
     def _value(self, name: str, default: Any) -> Any:
         value = self.raw.get(name)
@@ -97,6 +98,4 @@ class FieldReader:
         """Refuse fields that nobody reads: a misspelt one would be ignored in silence."""
         for name in self.raw:
             if name not in names:
-                raise ModelError(
-                    f"{self.source}: {self.prefix}{name} is not known; the fields are {', '.join(names)}"
-                )
+                raise ModelError(f"{self.source}: {self.prefix}{name} is not known; the fields are {', '.join(names)}")

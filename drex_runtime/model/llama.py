@@ -67,7 +67,8 @@ class DecoderLayer(nn.Module):
         """Residual of `attended[rows, H*hd]` through o_proj, then the MLP with its residual: `[rows, d]`."""
         hidden = hidden + self.o_proj(attended)
         gate, up = self.gate_up_proj(self.post_norm(hidden)).split(self.width, dim=-1)
-        return hidden + self.down_proj(functional.silu(gate) * up)
+        out: Tensor = hidden + self.down_proj(functional.silu(gate) * up)
+        return out
 
 
 class EarlyExitLlama(nn.Module):
@@ -78,13 +79,13 @@ class EarlyExitLlama(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        rotary = RotaryEmbedding(config.rope, config.head_dim, config.max_positions)
+        self.rotary = RotaryEmbedding(config.rope, config.head_dim, config.max_positions)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.layers = nn.ModuleList(DecoderLayer(config, rotary) for _ in range(config.num_layers))
+        self.layers = nn.ModuleList(DecoderLayer(config, self.rotary) for _ in range(config.num_layers))
         self.norm = RMSNorm(config.hidden_size, config.norm_eps)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        if config.tie_embeddings:
-            self.lm_head.weight = self.embed_tokens.weight
+        # A tied head has no parameter of its own, so that no move or cast can part the two.
+        untied = not config.tie_embeddings
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False) if untied else None
 
     def segment_layers(self, segment: int) -> range:
         """Layer indices (from 0) of a segment (from 1)."""
@@ -96,6 +97,11 @@ class EarlyExitLlama(nn.Module):
         if not isinstance(layer, DecoderLayer):
             raise TypeError(f"layer {index} is a {type(layer).__name__}")
         return layer
+
+    @property
+    def head_weight(self) -> Tensor:
+        """Weight of the LM head, `[V, d]`."""
+        return self.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
 
     def embed(self, token_ids: Tensor) -> Tensor:
         """`token_ids[rows]` -> `[rows, d]`."""
@@ -109,8 +115,7 @@ class EarlyExitLlama(nn.Module):
         """
         if ramp is not None and not 1 <= ramp <= len(self.config.ramps):
             raise IndexError(f"ramp {ramp} is not one of 1..{len(self.config.ramps)}")
-        logits: Tensor = self.lm_head(self.norm(hidden))
-        return logits
+        return functional.linear(self.norm(hidden), self.head_weight)
 
 
 def random_model(
@@ -136,7 +141,4 @@ def random_model(
             else:
                 writes = name.endswith(("o_proj.weight", "down_proj.weight"))
                 parameter.normal_(0.0, residual if writes else config.initializer_range, generator=generator)
-    for module in model.modules():
-        if isinstance(module, RotaryEmbedding):
-            module.rebuild(device)
     return model

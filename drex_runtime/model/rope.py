@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -64,39 +63,31 @@ def inverse_frequencies(config: RopeConfig, head_dim: int) -> Tensor:
 class RotaryEmbedding(nn.Module):
     """Turns pairs (x[i], x[i + hd/2]) of each head by position times frequency.
 
-    Angles are tabled in float32 for all positions of the model; the turn itself is computed in
-    float32 and rounded once to the dtype of the input.
+    Angles of all positions are tabled once per device, in float32 whatever the model's dtype (8 bits of
+    cosine are too few at position 1000); the turn is computed in float32 and rounded once.
     """
-
-    table: Tensor
 
     def __init__(self, config: RopeConfig, head_dim: int, max_positions: int) -> None:
         super().__init__()
         self.config = config
         self.head_dim = head_dim
         self.max_positions = max_positions
-        self.register_buffer("table", self._build(), persistent=False)
+        # No buffer: a cast of the model must not round it, and a model on the meta device has none.
+        self._tables: dict[torch.device, Tensor] = {}
 
-    def _build(self) -> Tensor:
-        positions = torch.arange(self.max_positions, dtype=torch.int64).float()
-        angles = torch.outer(positions, inverse_frequencies(self.config, self.head_dim))
-        return torch.stack((angles.cos(), angles.sin()), dim=1)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RotaryEmbedding:
-        super()._apply(fn, recurse)
-        if self.table.dtype != torch.float32:
-            # A model cast to bf16 keeps its angles in float32: 8 bits of cosine are too few.
-            self.rebuild(self.table.device)
-        return self
-
-    def rebuild(self, device: torch.device | str) -> None:
-        """Compute the table anew on a device (a model made on the meta device has an empty one)."""
-        with torch.device("cpu"):
-            self.table = self._build().to(device)
+    def table(self, device: torch.device) -> Tensor:
+        """cos and sin of every position, float32 `[positions, 2, head_dim / 2]`."""
+        if device not in self._tables:
+            # Not an inference tensor: training may use the same model after a measurement.
+            with torch.inference_mode(False):
+                positions = torch.arange(self.max_positions, dtype=torch.int64).float()
+                angles = torch.outer(positions, inverse_frequencies(self.config, self.head_dim))
+                self._tables[device] = torch.stack((angles.cos(), angles.sin()), dim=1).to(device)
+        return self._tables[device]
 
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
         """`x[rows, heads, hd]` at `positions[rows]` -> the same shape, turned."""
-        cos, sin = self.table[positions].unsqueeze(2).unbind(1)
+        cos, sin = self.table(x.device)[positions].unsqueeze(2).unbind(1)
         first, second = x.float().chunk(2, dim=-1)
         turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
         return turned.to(x.dtype)

@@ -49,7 +49,8 @@ def forward_sequence(model: EarlyExitLlama, tokens: Tensor, exits: ExitRule | No
         skipped = (depths < segment).view(batch, length, 1, 1)
         for index in model.segment_layers(segment):
             layer = model.layer(index)
-            query, key, value = (x.view(batch, length, -1, config.head_dim) for x in layer.qkv(hidden, positions))
+            parts = layer.qkv(hidden, positions)
+            query, key, value = (x.view(batch, length, -1, config.head_dim) for x in parts)
             if shared is None:
                 attended = _attend_causal(query, key, value)
             else:
@@ -63,9 +64,13 @@ def forward_sequence(model: EarlyExitLlama, tokens: Tensor, exits: ExitRule | No
             mask = leaves.view(batch, length, 1, 1)
             # Positions that left at an earlier ramp keep that ramp's entries; the others hold this
             # layer's until they leave here (or are replaced at the next ramp).
-            shared = (key, value) if shared is None else (
-                torch.where(mask, key, shared[0]),
-                torch.where(mask, value, shared[1]),
+            shared = (
+                (key, value)
+                if shared is None
+                else (
+                    torch.where(mask, key, shared[0]),
+                    torch.where(mask, value, shared[1]),
+                )
             )
             ramp_logits.append(logits)
     deep = model.head_logits(hidden).view(batch, length, -1)
@@ -74,9 +79,7 @@ def forward_sequence(model: EarlyExitLlama, tokens: Tensor, exits: ExitRule | No
 
 def _attend_causal(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Causal attention of `[B, T, H|KV, hd]`, output `[B, T, H, hd]`."""
-    attended = functional.scaled_dot_product_attention(
-        *_head_major(query, key, value), is_causal=True
-    )
+    attended = functional.scaled_dot_product_attention(*_head_major(query, key, value), is_causal=True)
     return attended.transpose(1, 2)
 
 
