@@ -1,0 +1,1 @@
+"""Problems the analyzer can analyse: an input space, a heuristic, a benchmark, features."""
