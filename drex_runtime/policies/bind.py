@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from math import floor
 from typing import Any
 
 import sympy
@@ -180,6 +181,8 @@ def _resolve(policy: Policy, profile: CostProfile, config: ServerConfig, setting
                     rows = min(int(values["batch_limit"]), config.batch_max)
                     known["art"] = art_terms(profile, index, rows).factor
                 value = _evaluate(parameter.default, known, f"policy {policy.name}, default of {name}")
+                if parameter.integer:  # a derived default such as n_max/2 means whole rows
+                    value = Fraction(floor(value))
             values[name] = _in_range(policy, parameter, name, value)
         if parameter.scope == "policy":
             known[parameter.name] = values[parameter.name]

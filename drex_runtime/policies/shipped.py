@@ -22,6 +22,8 @@ def _parameter(name: str, default: str, low: int | str | None, high: int | str |
 
 BATCH_LIMIT = _parameter("batch_limit", "batch_max", 1, None, "rows",
                          "most rows of a RUN launch; never above batch_max")
+PUBLISHED_LIMIT = _parameter("batch_limit", "max(1, n_max*0.5 - 0.5)", 1, None, "rows",
+                             "most rows of a RUN launch; the original provisions N = 2*batch_limit + 1")
 PREFILL_GAP = _parameter("decodes_between_prefills", "0", 0, 10**6, "launches",
                          "RUN(1) launches between two PREFILL launches while rows are ready")
 CONSULT = _parameter("consult_ramp", "1", 0, 1, "0 or 1", "whether this ramp is consulted at all", scope="ramp")
@@ -41,12 +43,12 @@ def _ramp(*rules: tuple[str, RampAction, str]) -> tuple[RampRule, ...]:
 
 def _policy(name: str, description: str, *, flush: Sequence[tuple[str, str]] = (), consult: str = "always",
             ramp: Sequence[tuple[str, RampAction, str]] = (("stay", "CONTINUE", "always"),), join: str = "never",
-            extra: Sequence[Parameter] = ()) -> Policy:
-    return Policy(name, (BATCH_LIMIT, *extra, PREFILL_GAP), _launch(*flush), parse_condition(consult, "consult"),
+            extra: Sequence[Parameter] = (), batch_limit: Parameter = BATCH_LIMIT) -> Policy:
+    return Policy(name, (batch_limit, *extra, PREFILL_GAP), _launch(*flush), parse_condition(consult, "consult"),
                   _ramp(*ramp), parse_condition(join, "join"), description=description)
 
 
-def _drex() -> Policy:
+def _drex(name: str = "drex", batch_limit: Parameter = BATCH_LIMIT) -> Policy:
     extra = (
         FLUSH_SIZE,
         _parameter("max_age", "100", 1, 10**9, "decisions", "age at which a buffer is flushed"),
@@ -60,12 +62,12 @@ def _drex() -> Policy:
         CONSULT,
     )
     return _policy(
-        "drex", "Dynamic rebatching: split when ART says it pays, flush when the buffer is full, old or due.",
+        name, "Dynamic rebatching: split when ART says it pays, flush when the buffer is full, old or due.",
         flush=(("flush_full", "buffered*(1 + alpha*age) >= batch_limit"), ("flush_size", "buffered >= flush_size"),
                ("flush_age", "age >= max_age"), ("flush_due", "slack <= deep_time + margin")),
         consult="consult_ramp >= 1",
         ramp=(("split", "SPLIT", "exits > art_factor*batch"), ("stay", "CONTINUE", "always")),
-        join="buffered_next >= drain_min", extra=extra)
+        join="buffered_next >= drain_min", extra=extra, batch_limit=batch_limit)
 
 
 def _shipped() -> dict[str, Policy]:
@@ -75,7 +77,10 @@ def _shipped() -> dict[str, Policy]:
                            "exits from which a batch is split; 0 splits always, as published")
     policies = (
         _drex(),
-        _policy("no-exit", "Every token runs to full depth; ramps are never consulted.", consult="never"),
+        _drex("drex-published", PUBLISHED_LIMIT),
+        # Its buffers never fill; the flush rule matters only where it continues another policy's state (V_ref).
+        _policy("no-exit", "Every token runs to full depth; ramps are never consulted.",
+                flush=(("flush", "buffered >= 1"),), consult="never"),
         _policy("flush-now", "Split always, then run the buffer next.",
                 flush=(("flush", "buffered >= 1"),), consult="consult_ramp >= 1", ramp=always_split,
                 join="buffered_next >= 1", extra=(split_min, CONSULT)),

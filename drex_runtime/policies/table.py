@@ -42,7 +42,8 @@ def pool_of_name(name: str) -> int | None:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A named exact rational. `default` may refer to batch_max, n_max and earlier parameters.
+    """A named exact rational. `default` may refer to batch_max, n_max and earlier parameters (integer parameters
+    round a derived default down).
 
     `scope`: one value for the policy, one per ramp (`name_1..name_K`), or one per buffer (`name_2..`).
     """

@@ -1,0 +1,82 @@
+"""Workloads at operating scale from dimensions an operator knows.
+
+A point of the space and a replicate number give one workload, deterministically. Replicates use the same random
+numbers at every point, so that differences between points are differences between points.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from drex_runtime.records import CostProfile, Request, Workload
+from xplain.records import Dimension, Point
+from xplain.space import Space
+
+REQUESTS_PER_PLACE = 4
+LENGTH_SIGMA = 0.5
+
+DIMENSIONS = {
+    "load": ("offered decode tokens per capacity of full passes at full batch", ""),
+    "exit_rate": ("exit rate", ""),
+    "persistence": ("persistence of exits along a request", ""),
+    "output_tokens": ("mean output length", "tokens"),
+    "prompt_tokens": ("mean prompt length", "tokens"),
+    "num_seqs": ("requests in flight (N)", ""),
+}
+
+
+def default_space(max_rows: int) -> Space:
+    """The default space of EE scheduling at operating scale; N goes up to what the profile covers, at most 32."""
+    dimensions = (
+        Dimension("load", 0.2, 2.0, meaning=DIMENSIONS["load"][0]),
+        Dimension("exit_rate", 0.0, 1.0, meaning=DIMENSIONS["exit_rate"][0]),
+        Dimension("persistence", 0.0, 0.9, meaning=DIMENSIONS["persistence"][0]),
+        Dimension("output_tokens", 4, 32, integer=True, log=True, unit="tokens", meaning="mean output length"),
+        Dimension("prompt_tokens", 1, 64, integer=True, log=True, unit="tokens", meaning="mean prompt length"),
+        Dimension("num_seqs", min(4, max_rows), min(32, max_rows), integer=True, log=True,
+                  meaning=DIMENSIONS["num_seqs"][0]),
+    )
+    return Space("ee-operating", dimensions)
+
+
+def full_pass_ticks(profile: CostProfile, rows: int, context: int) -> int:
+    """Ticks of one pass through all segments without ramps, `context` = sum over rows."""
+    return sum(profile.segment_cost(s, rows, context) for s in range(1, profile.num_segments + 1))
+
+
+def generate(point: Point, profile: CostProfile, batch_max: int, seed: int, replicate: int) -> Workload:
+    """The workload of `point` (dimensions of `default_space`) and replicate number.
+
+    Poisson arrivals; log-normal lengths (sigma 0.5 around the stated means, at least 1 token); depths are a Markov
+    chain per request: with probability `persistence` a token repeats the previous token's depth, else it is drawn
+    afresh: one of the K ramps with probability exit_rate / K each.
+    """
+    rng = np.random.default_rng([seed, replicate])
+    places = int(point["num_seqs"])
+    count = REQUESTS_PER_PLACE * places
+    rows = min(places, batch_max)
+    outputs = _lengths(rng, point["output_tokens"], count)
+    prompts = _lengths(rng, point["prompt_tokens"], count) if point["prompt_tokens"] else np.zeros(count, np.int64)
+    context = int(rows * (point["prompt_tokens"] + point["output_tokens"] / 2))
+    token_gap = full_pass_ticks(profile, rows, context) / rows / point["load"]
+    gaps = rng.exponential(1.0, count) * token_gap * point["output_tokens"]
+    arrivals = np.floor(np.cumsum(gaps) - gaps[0]).astype(np.int64)
+    num_ramps = profile.num_segments - 1
+    requests = []
+    for index in range(count):
+        length = int(outputs[index])
+        fresh = np.where(rng.random(length) < point["exit_rate"], rng.integers(1, max(num_ramps, 1) + 1, length),
+                         num_ramps + 1)
+        keep = rng.random(length) < point["persistence"]
+        keep[0] = False
+        depths = fresh[np.maximum.accumulate(np.where(keep, 0, np.arange(length)))]
+        if prompts[index]:
+            depths[0] = num_ramps + 1
+        requests.append(Request(index, int(arrivals[index]), int(prompts[index]), tuple(depths.tolist())))
+    return Workload(profile.num_segments, tuple(requests), profile.tick, f"generated {replicate}",
+                    f"generator seed {seed} replicate {replicate}")
+
+
+def _lengths(rng: np.random.Generator, mean: float, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    drawn = rng.lognormal(0.0, LENGTH_SIGMA, count) * mean / np.exp(LENGTH_SIGMA**2 / 2)
+    return np.maximum(1, np.rint(drawn)).astype(np.int64)
