@@ -8,7 +8,7 @@ from typing import Literal
 from drex_runtime.errors import RecordError
 from drex_runtime.scheduling.state import Action
 
-Stopped = Literal["proved", "nodes", "seconds"]
+Stopped = Literal["proved", "nodes", "seconds", "memory"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,15 @@
+"""`kernel`: numba compilation with one set of options and with the function's type kept for the type checker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Function:
+    """Compile in nopython mode, single-threaded, cached on disk beside the source."""
+    return cast(Function, numba.njit(cache=True)(function))
