@@ -43,14 +43,10 @@ class ExitCounts:
 
 @dataclass(frozen=True)
 class ForcedResult:
-    """Teacher-forced numbers after the prompt; perplexities per token.
-
-    deep_perplexity: no exits; exit_perplexity: each position scored by the head that emits it.
-    """
+    """Teacher-forced numbers after the prompt; each position is scored by the head that emits it."""
 
     counts: ExitCounts
-    deep_perplexity: float
-    exit_perplexity: float
+    perplexity: float
 
 
 def windows(stream: Tensor, length: int, most: int | None = None) -> Tensor:
@@ -65,8 +61,8 @@ def windows(stream: Tensor, length: int, most: int | None = None) -> Tensor:
 def forced(
     model: EarlyExitLlama, text: Tensor, prompt: int, thresholds: Sequence[float], batch: int = 16
 ) -> ForcedResult:
-    """Score `text[n, T]` after its first `prompt` tokens, with and without exits."""
-    deep_loss = exit_loss = 0.0
+    """Score `text[n, T]` after its first `prompt` tokens, which never exit; thresholds 1 are full depth."""
+    loss = 0.0
     tokens = exited = agreed = 0
     for rows in text.split(batch):
         inputs, targets = rows[:, :-1], rows[:, 1:]
@@ -85,14 +81,9 @@ def forced(
         tokens += int(free.sum()) * len(rows)
         exited += int(left.sum())
         agreed += int((left & same).sum())
-        exit_loss += _summed_loss(emitted[:, prompt:], targets[:, prompt:])
-        plain = forward_sequence(model, inputs).deep_logits
-        deep_loss += _summed_loss(plain[:, prompt:], targets[:, prompt:])
-    return ForcedResult(ExitCounts(tokens, exited, agreed), math.exp(deep_loss / tokens), math.exp(exit_loss / tokens))
-
-
-def _summed_loss(logits: Tensor, targets: Tensor) -> float:
-    return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum").item()
+        scored = emitted[:, prompt:].flatten(0, 1)
+        loss += functional.cross_entropy(scored, targets[:, prompt:].flatten(), reduction="sum").item()
+    return ForcedResult(ExitCounts(tokens, exited, agreed), math.exp(loss / tokens))
 
 
 def generated(model: EarlyExitLlama, prompts: Tensor, new_tokens: int, thresholds: Sequence[float]) -> ExitCounts:

@@ -9,6 +9,9 @@ import tokenizers
 
 from drex_runtime.model.errors import ModelError
 
+MOST_HELD = 8
+"""Tokens that a stream holds before it gives up on bytes that never became a character."""
+
 
 class Tokenizer:
     """A Hugging Face `tokenizer.json`.
@@ -88,11 +91,17 @@ class TextStream:
         self._window.append(token)
         text = self._text()
         if text.endswith("\ufffd"):
-            return ""
+            return self._give_up_on_old_bytes() if len(self._window) > MOST_HELD else ""
         piece = text[len(self._shown) :]
         # The last token stays as left context: some decoders treat the first token of a text apart.
         self._window = self._window[-1:]
         self._shown = self._text()
+        return piece
+
+    def _give_up_on_old_bytes(self) -> str:
+        """Show what can no longer become a character: of four bytes, at most three tokens are incomplete."""
+        piece = self._tokenizer.decode(self._window[:-3], self._special)[len(self._shown) :]
+        self._window, self._shown = self._window[-3:], ""
         return piece
 
     def finish(self) -> str:
