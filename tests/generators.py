@@ -157,7 +157,7 @@ def small_case(seed: int, max_states: int = 10000) -> Case:
         tokens[tokens.index(max(tokens))] -= 1
     batch_max, places = random_config(random, n)
     scale = random.choice((1, 1, 4))
-    profile = random_profile(random, num_segments, min(batch_max, n), scale=scale)
+    profile = random_profile(random, num_segments, batch_max, scale=scale)
     spread = random.choice((0, 6 * scale, 20 * scale))
     requests = random_requests(random, num_segments, tokens, spread=spread, targets=False)
     return Case(seed, Workload.of(num_segments, requests), profile, ServerConfig(batch_max, places))
