@@ -1,0 +1,66 @@
+"""Cost-to-go: what an objective will be from a state on, under the optimum or under a reference policy.
+
+One interface, two sources. The clairvoyant's values come from the exact search (`CostToGo`), intervals where it hit
+a limit; a reference policy's from simulation, always one number. Source: scheduling model, Regret.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from drex_runtime.policies import BoundPolicy
+from drex_runtime.records import Workload
+from drex_runtime.scheduling.state import Objective, Phase, State, objective_value
+from drex_runtime.simulator.compiled import costs_to_go
+from xplain.encodings.exact import CostToGo, Interval
+
+
+class Values(Protocol):
+    """The final objective from a state on."""
+
+    @property
+    def label(self) -> str:
+        """`clairvoyant` or `policy:NAME`."""
+        ...
+
+    def value(self, state: State) -> Interval:
+        """The final objective if everything from `state` on is done by the source."""
+        ...
+
+
+def finished_value(workload: Workload, objective: Objective, state: State) -> int:
+    """The objective of a state in which everything is done."""
+    return objective_value(objective, state.completed, tuple(item.arrival for item in workload.requests),
+                           tuple(item.due for item in workload.requests))
+
+
+class ClairvoyantValues:
+    """V* by the exact search."""
+
+    label = "clairvoyant"
+
+    def __init__(self, workload: Workload, objective: Objective, search: CostToGo) -> None:
+        self.workload, self.objective, self.search = workload, objective, search
+
+    def value(self, state: State) -> Interval:
+        """V*(state)."""
+        if state.phase == Phase.END:
+            done = finished_value(self.workload, self.objective, state)
+            return Interval(done, done)
+        return self.search.value(state)
+
+
+class ReferenceValues:
+    """V_ref by simulating `reference` from the state."""
+
+    def __init__(self, workload: Workload, objective: Objective, reference: BoundPolicy) -> None:
+        self.workload, self.objective, self.reference = workload, objective, reference
+        self.label = f"policy:{reference.policy.name}"
+
+    def value(self, state: State) -> Interval:
+        """V_ref(state)."""
+        if state.phase == Phase.END:
+            done = finished_value(self.workload, self.objective, state)
+        else:
+            done = int(costs_to_go(self.reference, self.workload, [state], self.objective)[0])
+        return Interval(done, done)

@@ -1,0 +1,72 @@
+"""Over which values a parameter is searched: its declared range, or one that its unit implies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import optuna
+
+from drex_runtime.policies.bind import BoundPolicy, scoped_names
+from drex_runtime.policies.table import Parameter, Policy
+
+SENSIBLE = 1000  # declared bounds beyond this are limits of validity, not of search
+BY_UNIT = {"decisions": 256, "launches": 16, "1/decision": 1, "rows/row": 1}
+REAL_STEP = Fraction(1, 100)
+
+
+@dataclass(frozen=True)
+class SearchRange:
+    """Values low..high of one parameter value (`name` as bound, e.g. art_factor_1), integers or steps of 0.01."""
+
+    name: str
+    parameter: Parameter
+    low: Fraction
+    high: Fraction
+
+    def suggest(self, trial: optuna.Trial) -> Fraction:
+        """A value proposed by an optuna trial, exact."""
+        if self.parameter.integer:
+            low, high = int(self.low), int(self.high)
+            return Fraction(trial.suggest_int(self.name, low, high, log=low >= 1 and high > 8))
+        steps = int((self.high - self.low) / REAL_STEP)
+        return self.low + REAL_STEP * trial.suggest_int(self.name, 0, steps)
+
+    def encoded(self, value: Fraction) -> int:
+        """The optuna value that `suggest` turns into (the nearest to) `value`."""
+        clipped = min(max(value, self.low), self.high)
+        return int(clipped) if self.parameter.integer else round((clipped - self.low) / REAL_STEP)
+
+
+def search_ranges(policy: Policy, names: tuple[str, ...], bound: BoundPolicy, max_rows: int) -> list[SearchRange]:
+    """Ranges of the named parameters (per ramp or buffer where they are scoped)."""
+    found = []
+    for parameter in policy.parameters:
+        if parameter.name not in names:
+            continue
+        low = parameter.low if parameter.low is not None else Fraction(0)
+        limit = Fraction(max_rows if parameter.unit == "rows" else BY_UNIT.get(parameter.unit, SENSIBLE))
+        high = parameter.high if parameter.high is not None and parameter.high <= SENSIBLE else limit
+        if parameter.unit in BY_UNIT:
+            high = min(high, limit)
+        found += [SearchRange(name, parameter, low, max(low, high))
+                  for name in scoped_names(parameter, bound.num_segments)]
+    return found
+
+
+def decimal_text(value: Fraction) -> str:
+    """An exact value as a decimal if it has one, else as a quotient."""
+    denominator = value.denominator
+    for prime in (2, 5):
+        while denominator % prime == 0:
+            denominator //= prime
+    if denominator != 1:
+        return f"{value.numerator}/{value.denominator}"
+    if value.denominator == 1:
+        return str(value.numerator)
+    digits = 1
+    while (value * 10**digits).denominator != 1:
+        digits += 1
+    scaled = abs(int(value * 10**digits))
+    whole, rest = divmod(scaled, 10**digits)
+    return f"{'-' if value < 0 else ''}{whole}.{rest:0{digits}d}"
