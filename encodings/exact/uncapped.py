@@ -6,6 +6,7 @@ here are wider and are stated and argued in `uncapped_model`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -39,6 +40,7 @@ def solve_uncapped(workload: Workload, profile: CostProfile, config: ServerConfi
         raise LimitError(f"the uncapped search does not apply: {obstacle}")
     began = time.perf_counter()
     limits = limits or Limits()
+    deadline = math.inf if limits.seconds is None else began + limits.seconds
     strings = Strings.of(workload)
     rest = int(row_work(workload, profile, strings)[:, 0].sum())
     hardest = independent(strings)
@@ -52,11 +54,11 @@ def solve_uncapped(workload: Workload, profile: CostProfile, config: ServerConfi
     search.open(upper)
     stopped: Stopped = "proved"
     for width, expansions in _rounds():
-        why = _run(search, expansions, limits, began)
+        why = _run(search, expansions, limits.nodes, deadline)
         if why is not None:
             stopped = why
             break
-        if (found := beam(letters, tables, width, upper)) is not None:
+        if (found := beam(letters, tables, width, upper, deadline)) is not None:
             upper, word = found
             search.improve(upper)
     word = search.word() or word
@@ -75,16 +77,16 @@ def _rounds() -> Iterator[tuple[int, int]]:
         yield width, expansions
 
 
-def _run(search: AStar, expansions: int, limits: Limits, began: float) -> Stopped | None:
+def _run(search: AStar, expansions: int, nodes: int | None, deadline: float) -> Stopped | None:
     """Expand nodes; None if the round ended without a reason to stop."""
     until = search.expanded + expansions
     while search.expanded < until:
         chunk = min(CLOCK_EVERY, until - search.expanded)
-        if limits.nodes is not None:
-            chunk = min(chunk, limits.nodes - search.expanded)
+        if nodes is not None:
+            chunk = min(chunk, nodes - search.expanded)
         if chunk <= 0:
             return "nodes"
-        if limits.seconds is not None and time.perf_counter() - began >= limits.seconds:
+        if time.perf_counter() >= deadline:
             return "seconds"
         if search.num_bytes > MAX_BYTES:
             return "memory"

@@ -6,6 +6,9 @@ with f >= the best word known are dropped; nothing is proved here.
 
 from __future__ import annotations
 
+import math
+import time
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,14 +17,18 @@ from xplain.encodings.exact.pairwise import Int, PairTables, pair_bound
 from xplain.encodings.exact.uncapped_model import Letters
 
 
-def beam(letters: Letters, tables: PairTables, width: int, upper: int) -> tuple[int, list[int]] | None:
-    """The best word of cost below `upper` the beam finds, with its cost; None if it finds none."""
+def beam(letters: Letters, tables: PairTables, width: int, upper: int,
+         deadline: float = math.inf) -> tuple[int, list[int]] | None:
+    """The best word of cost below `upper` the beam finds, with its cost; None if it finds none.
+
+    `deadline`: reading of time.perf_counter() at which it stops with what it has.
+    """
     num = len(letters.final)
     rows = np.zeros((1, num), np.int32)
     cost, previous = np.zeros(1, np.int64), np.full(1, -1, np.int64)
     words: list[list[int]] = [[]]
     best: tuple[int, list[int]] | None = None
-    while len(rows):
+    while len(rows) and time.perf_counter() < deadline:
         children, parents, choices, reached, estimate, advanced = _children(
             rows, cost, previous, upper, letters.first, letters.last, letters.cost, letters.move, letters.stage,
             letters.final, tables.chain, tables.covered, tables.base, tables.stride, tables.column, tables.table)
