@@ -118,12 +118,13 @@ def random_requests(random: Random, num_segments: int, tokens: list[int], *, spr
         if random.random() < 0.3:
             arrivals[i] = arrivals[random.randrange(i)]
     prompted, alike = random.choice((0.0, 0.5, 1.0)), random.random() < 0.3
+    prompt_sizes = (random.randint(1, 6),) if alike else range(1, 7)
     ids = random.sample(range(3 * len(tokens)), len(tokens))
     requests = []
     common = [random.randint(1, num_segments) for _ in range(max(tokens))]
     for identity, arrival, count in zip(ids, arrivals, tokens, strict=True):
         depths = common[:count] if alike else [random.randint(1, num_segments) for _ in range(count)]
-        prompt = random.randint(1, 6) if random.random() < prompted else 0
+        prompt = random.choice(prompt_sizes) if random.random() < prompted else 0
         if prompt:
             depths[0] = num_segments
         due = arrival + random.randint(0, 60) if targets and random.random() < 0.5 else None
@@ -153,6 +154,8 @@ def small_case(seed: int, max_states: int = 10000) -> Case:
     num_segments = random.choices((1, 2, 3, 4), (1, 45, 45, 9))[0]
     n = random.choices((1, 2, 3, 4), (2, 16, 45, 37))[0]
     tokens = [random.randint(1, 4) for _ in range(n)]
+    if random.random() < 0.25:
+        tokens = [tokens[0]] * n
     while prod(count * num_segments + 2 for count in tokens) > max_states and max(tokens) > 1:
         tokens[tokens.index(max(tokens))] -= 1
     batch_max, places = random_config(random, n)
