@@ -78,7 +78,7 @@ def attribute_run(policy: BoundPolicy, workload: Workload, objective: Objective,
     log = Log(keep_steps=True)
     run = simulate(policy, workload, log=log)
     steps = log.steps
-    intervals = [values.value(step.state) for step in steps]
+    intervals = values.values([step.state for step in steps])
     end = run.objective(objective)
     intervals.append(Interval(end, end))
     # An interval's upper end is a feasible cost: differences of upper ends still sum to the gap.

@@ -6,6 +6,7 @@ a limit; a reference policy's from simulation, always one number. Source: schedu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from drex_runtime.policies import BoundPolicy
@@ -25,6 +26,10 @@ class Values(Protocol):
 
     def value(self, state: State) -> Interval:
         """The final objective if everything from `state` on is done by the source."""
+        ...
+
+    def values(self, states: Sequence[State]) -> list[Interval]:
+        """`value` of many states; cheaper than one by one where the source is a simulation."""
         ...
 
 
@@ -49,6 +54,10 @@ class ClairvoyantValues:
             return Interval(done, done)
         return self.search.value(state)
 
+    def values(self, states: Sequence[State]) -> list[Interval]:
+        """V* of each state; the search keeps what it learns from one to the next."""
+        return [self.value(state) for state in states]
+
 
 class ReferenceValues:
     """V_ref by simulating `reference` from the state."""
@@ -59,8 +68,12 @@ class ReferenceValues:
 
     def value(self, state: State) -> Interval:
         """V_ref(state)."""
-        if state.phase == Phase.END:
-            done = finished_value(self.workload, self.objective, state)
-        else:
-            done = int(costs_to_go(self.reference, self.workload, [state], self.objective)[0])
-        return Interval(done, done)
+        return self.values([state])[0]
+
+    def values(self, states: Sequence[State]) -> list[Interval]:
+        """V_ref of each state, one compiled call."""
+        running = [state for state in states if state.phase != Phase.END]
+        costs = iter(costs_to_go(self.reference, self.workload, running, self.objective) if running else ())
+        ends = (finished_value(self.workload, self.objective, state) if state.phase == Phase.END else int(next(costs))
+                for state in states)
+        return [Interval(end, end) for end in ends]

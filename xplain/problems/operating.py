@@ -20,7 +20,6 @@ from xplain.problems.generator import DIMENSIONS, generate
 from xplain.records import Origin, Point, Sample, Scale
 from xplain.space import Space
 
-
 KEPT_BINDINGS = 4096
 
 

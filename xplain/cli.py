@@ -1,0 +1,102 @@
+"""`xplain`: analyse a scheduler, tune it, render the report again."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from drex_runtime.errors import DrexError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="Find the workloads on which a scheduler underperforms, say why, and what to set instead.")
+progress_console = Console(stderr=True)
+
+Profile = Annotated[Path | None, typer.Option(help="Cost profile (JSON). Default: the one shipped for the demo model.")]
+
+
+@app.callback()
+def _main() -> None:
+    """Analyzer of early-exit schedulers."""
+
+
+@app.command()
+def analyze(
+    subject: Annotated[str, typer.Argument(help="A shipped policy (drex), a YAML rule table, or file.py:Name.")],
+    profile: Profile = None,
+    space: Annotated[Path | None, typer.Option(help="Input space (YAML). Default: EE scheduling.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Parameter of the subject: name=value.")] = None,
+    benchmark: Annotated[list[str] | None, typer.Option(help="policy:NAME, repeatable; the best of them at each "
+                         "point counts. The exact scale always uses the clairvoyant.")] = None,
+    objective: Annotated[str, typer.Option(help="total-completion or makespan")] = "total-completion",
+    requests: Annotated[int, typer.Option(help="Requests of the exact scale.")] = 5,
+    tokens: Annotated[int, typer.Option(help="Tokens per request of the exact scale.")] = 4,
+    threshold: Annotated[float, typer.Option(help="tau: a relative gap from which a workload counts as bad.")] = 0.05,
+    budget: Annotated[float, typer.Option(help="Seconds for search and tuning together.")] = 100.0,
+    evaluations: Annotated[int | None, typer.Option(help="Bound the search by inputs per scale instead of seconds: "
+                           "reproducible from the seed.")] = None,
+    max_num_seqs: Annotated[int | None, typer.Option(help="Fix N, the requests in flight, instead of searching "
+                            "over it.")] = None,
+    jobs: Annotated[int, typer.Option(help="Threads.")] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Run folder to create. Default: runs/analyze-DATE.")] = None,
+) -> None:
+    """Search, explain, tune and report. The last line printed is the report's path."""
+    from xplain.commands import run_analyze
+
+    folder = out or Path("runs") / f"analyze-{datetime.now():%Y%m%d-%H%M%S}"
+    run_analyze(subject=subject, profile=profile, space=space, settings=set_ or [], benchmarks=benchmark or [],
+                objective=objective, requests=requests, tokens=tokens, threshold=threshold, budget=budget,
+                evaluations=evaluations, max_num_seqs=max_num_seqs, jobs=jobs, seed=seed, out=folder,
+                command="xplain " + shlex.join(sys.argv[1:]), console=progress_console)
+
+
+@app.command()
+def tune(
+    run: Annotated[Path, typer.Argument(help="A run folder of `xplain analyze`.")],
+    trials: Annotated[int, typer.Option(help="Settings to try.")] = 200,
+    parameters: Annotated[list[str] | None, typer.Option("--parameter", help="Search these parameters instead of "
+                          "those the causes name; repeatable; `all` for all.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write. Default: RUN/tuned.yaml.")] = None,
+    jobs: Annotated[int, typer.Option(help="Threads.")] = 2,
+) -> None:
+    """Search the parameters that the causes of RUN name, check them on held-out workloads, write tuned.yaml."""
+    from xplain.commands import run_tune
+
+    run_tune(run, trials, tuple(parameters or ()), out or run / "tuned.yaml", jobs, progress_console)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run folder of `xplain analyze`.")]) -> None:
+    """Render RUN/report.html again from its records."""
+    from xplain.commands import run_report
+
+    run_report(run)
+
+
+def main() -> None:
+    """Entry point: one line and exit code 2 for every error a user can cause."""
+    try:
+        app(standalone_mode=False)
+    except DrexError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("interrupted; nothing was left behind\n")
+        sys.exit(130)
+    except Exception as error:
+        # click's usage errors carry their own message and exit code; anything else is a defect and shows itself.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        sys.exit(getattr(error, "exit_code", 2))
+
+

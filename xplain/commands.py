@@ -1,0 +1,118 @@
+"""What the commands of `xplain` do, once their options are read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from drex_runtime.errors import InputError
+from drex_runtime.records import load_profile
+from drex_runtime.records.files import read_text
+from xplain.pipeline import analyze
+from xplain.problems.generator import DIMENSIONS, default_space
+from xplain.records import Analysis
+from xplain.report import write_report
+from xplain.request import AnalysisRequest, load_request, operating_problem
+from xplain.run_folder import check_free, load_analysis, load_samples, save_analysis
+from xplain.space import Space, load_space
+from xplain.tuning.tune import Plan, tune
+from xplain.tuning.write import write_tuned
+
+SHIPPED_PROFILE = Path(__file__).parent.parent / "drex_runtime" / "data" / "profiles" / "demo-cpu.json"
+
+
+def run_analyze(*, subject: str, profile: Path | None, space: Path | None, settings: list[str], benchmarks: list[str],
+                max_num_seqs: int | None, out: Path, console: Console, **rest: Any) -> None:
+    """Check everything first, analyse, print the verdict and the report's path."""
+    check_free(out)
+    costs = load_profile(profile or _shipped_profile(console))
+    wanted = load_space(space) if space else default_space(costs.max_rows)
+    _check_space(wanted, space)
+    if max_num_seqs is not None:
+        wanted = wanted.restricted("num_seqs", max_num_seqs)
+    request = AnalysisRequest(subject=subject, space=wanted, settings=_parsed(settings),
+                              benchmarks=_policies(benchmarks), **rest)
+    operating_problem(request, costs).bound(operating_problem(request, costs).heuristic,
+                                            {"num_seqs": wanted.dimension("num_seqs").low})
+    with console.status(f"analysing {subject}") as status:
+        analysis = analyze(request, costs, out, lambda text: status.update(text))
+    _print_verdict(analysis)
+    print(out / "report.html")
+
+
+def run_tune(run: Path, trials: int, parameters: tuple[str, ...], out: Path, jobs: int, console: Console) -> None:
+    """Tune again from the records of a run, with its own budget; updates analysis.json and the report."""
+    request, analysis = load_request(run / "request.json"), load_analysis(run)
+    problem = operating_problem(request, load_profile(run / "profile.json"))
+    if parameters == ("all",):
+        parameters = tuple(item.name for item in problem.heuristic.policy.parameters)
+    for name in parameters:
+        if problem.heuristic.policy.parameter(name) is None:
+            known = ", ".join(item.name for item in problem.heuristic.policy.parameters)
+            raise InputError(f"policy {problem.heuristic.name}", "parameter", name, f"one of {known}")
+    samples = [item for item in load_samples(run) if item.scale == "operating" and item.origin != "held-out"]
+    plan = Plan(trials=trials, parameters=parameters, seed=request.seed, jobs=jobs)
+    with console.status("tuning") as status:
+        tuning = tune(problem, samples, analysis.regions, analysis.attributions, plan,
+                      lambda text: status.update(text))
+    analysis = replace(analysis, tuning=tuning)
+    write_tuned(out, request, analysis)
+    save_analysis(run, analysis)
+    write_report(run / "report.html", analysis, load_samples(run))
+    for item in tuning.settings:
+        print(f"{item.name}: {item.current} -> {item.proposed}")
+    print(tuning.reason)
+    print(out)
+
+
+def run_report(run: Path) -> None:
+    """Render the report again."""
+    write_report(run / "report.html", load_analysis(run), load_samples(run))
+    print(run / "report.html")
+
+
+def _print_verdict(analysis: Analysis) -> None:
+    print(analysis.verdict)
+    for finding in analysis.findings[:3]:
+        print(f"- {finding.title}: {finding.where}. {finding.cost} [{finding.evidence}]")
+
+
+def _shipped_profile(console: Console) -> Path:
+    console.print(f"no --profile: using the one shipped for the demo model ({SHIPPED_PROFILE.name}); `drex profile` "
+                  "measures this machine's")
+    read_text(SHIPPED_PROFILE)
+    return SHIPPED_PROFILE
+
+
+def _check_space(space: Space, path: Path | None) -> None:
+    missing = sorted(set(DIMENSIONS) - set(space.names))
+    unknown = sorted(set(space.names) - set(DIMENSIONS))
+    if missing or unknown:
+        raise InputError(str(path), "dimensions", ", ".join(unknown or missing),
+                         f"exactly the dimensions {', '.join(DIMENSIONS)} ({'unknown' if unknown else 'missing'} "
+                         "ones named)")
+
+
+def _parsed(settings: list[str]) -> dict[str, str]:
+    found = {}
+    for item in settings:
+        name, sign, value = item.partition("=")
+        if not sign or not name:
+            raise InputError("--set", "setting", item, "name=value")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _policies(benchmarks: list[str]) -> tuple[str, ...]:
+    found = []
+    for item in benchmarks:
+        if not item.startswith("policy:"):
+            raise InputError("--benchmark", "benchmark", item, "policy:NAME (the exact scale always uses the "
+                             "clairvoyant)")
+        found.append(item.removeprefix("policy:"))
+    return tuple(found) or ("no-exit", "flush-now")
+
+

@@ -1,0 +1,101 @@
+"""Findings and the verdict: what the operator reads first. Every sentence is built from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+
+from xplain.records import Attribution, Cause, Evidence, Finding, Rate, Region, Sample, Tuning, Witness
+
+
+def wilson(hits: int, of: int) -> Rate:
+    """A share with its 95 % Wilson interval."""
+    if of == 0:
+        return Rate(0.0, 0.0, 1.0, 0)
+    z, share = 1.959964, hits / of
+    centre = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z * sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
+    return Rate(share, max(0.0, centre - half), min(1.0, centre + half), of)
+
+
+def cause_text(cause: Cause) -> str:
+    """A cause in words."""
+    names = {
+        "missed": f"rule {cause.rule} should have fired but {cause.atom} was false",
+        "fired": f"rule {cause.rule} fired ({cause.atom or 'it has no condition'}) although something below it was "
+                 "better",
+        "batch_limit": "batch_limit keeps launches smaller than the hardware allows",
+        "order": "other rows than the first in order would have been better",
+        "gain": f"what {cause.rule} did better than the reference",
+        "unexamined": f"steps of rule {cause.rule} whose alternatives were not evaluated",
+    }
+    text = names.get(cause.kind, cause.kind)
+    return f"{text} ({cause.example})" if cause.example else text
+
+
+def why_text(attribution: Attribution | None) -> str:
+    """The costly causes of one attribution with their shares."""
+    if attribution is None or not attribution.causes:
+        return "not attributed"
+    costly = [cause for cause in attribution.causes if cause.ticks > 0][:3]
+    parts = "; ".join(f"{cause.share:.0%} of the gap: {cause_text(cause)}" for cause in costly)
+    return f"{parts}. Against {attribution.reference}; all causes sum to the gap exactly."
+
+
+def attempt_text(tuning: Tuning | None, run: str) -> str:
+    """What to set, with its held-out effect."""
+    if tuning is None or not tuning.settings:
+        return "no setting of this policy helps; try another policy" if tuning else "not tuned"
+    values = ", ".join(f"{item.name} = {item.proposed} (now {item.current})" for item in tuning.settings)
+    state = "" if tuning.accepted else " Not recommended as it stands."
+    return f"{values}. {tuning.reason[0].upper()}{tuning.reason[1:]}.{state} Load with --policy-config {run}/tuned.yaml"
+
+
+def conclude(subject: str, samples: Sequence[Sample], held_out: Sequence[Sample], regions: Sequence[Region],
+             attributions: Sequence[Attribution], witnesses: Sequence[Witness], tuning: Tuning | None,
+             threshold: float, benchmarks: Sequence[str], run: str) -> tuple[tuple[Finding, ...], str]:
+    """Ranked findings and one verdict line."""
+    against = " or ".join(benchmarks)
+    by_region = {item.region: item for item in attributions}
+    found = []
+    significant = [region for region in regions if region.significant]
+    for region in sorted(significant, key=lambda item: -item.share.value * item.mean_gap):
+        found.append(Finding(
+            "loss", f"{subject} loses to {against}", region.sentence,
+            f"{region.mean_gap:+.1%} on average inside ({region.precision.value:.0%} of workloads there lose at least "
+            f"{threshold:.0%}, 95 % CI {region.precision.low:.0%}-{region.precision.high:.0%}; "
+            f"{region.share.value:.0%} of all workloads lie there)", why_text(by_region.get(region.name)),
+            attempt_text(tuning, run), f"xplain tune {run}", Evidence.STATISTICAL))
+    bad = wilson(sum(item.relative_gap >= threshold for item in held_out), len(held_out))
+    if not significant:
+        clear = bad.high < 0.05
+        found.append(Finding(
+            "none" if clear else "unknown",
+            f"no region in which {subject} loses {threshold:.0%} to {against}" if clear
+            else f"cannot tell where {subject} loses to {against}",
+            "the whole input space", f"{bad.value:.1%} of held-out workloads lose at least {threshold:.0%} (95 % CI "
+            f"{bad.low:.1%}-{bad.high:.1%}, {bad.of} workloads)", why_text(attributions[0] if attributions else None),
+            attempt_text(tuning, run), f"xplain analyze {subject} with a larger --budget", Evidence.STATISTICAL))
+    for witness in witnesses:
+        if witness.gap <= 0:
+            continue
+        size = f"{len(witness.depths)} requests, {sum(map(len, witness.depths))} tokens"
+        found.append(Finding(
+            "loss", f"{subject} is {witness.relative_gap:+.0%} off the optimum on a small workload", size,
+            f"{witness.gap} ticks over the clairvoyant optimum" + ("" if witness.proved else " (at least)"),
+            why_text(next((item for item in attributions if item.region == f"witness {witness.sample}"), None)),
+            witness.counterfactual, "the timelines below", Evidence.PROVED))
+    return tuple(found), _verdict(subject, against, significant, bad, tuning, by_region)
+
+
+def _verdict(subject: str, against: str, significant: Sequence[Region], bad: Rate, tuning: Tuning | None,
+             attributions: dict[str, Attribution]) -> str:
+    if not significant:
+        return (f"{subject}: no region found where it loses to {against}; {bad.value:.0%} of {bad.of} held-out workloads "
+                "are over the threshold.")
+    worst = max(significant, key=lambda item: item.share.value * item.mean_gap)
+    cause = next((item for item in attributions[worst.name].causes if item.ticks > 0), None) \
+        if worst.name in attributions else None
+    why = f" Cause: {cause_text(cause)}." if cause else ""
+    cure = f" Tuned: {tuning.reason}." if tuning and tuning.accepted else " No tuned setting is recommended."
+    return f"{subject} loses {worst.mean_gap:+.0%} to {against} where {worst.sentence}.{why}{cure}"

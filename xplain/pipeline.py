@@ -1,0 +1,178 @@
+"""The analysis, stage by stage: search -> regions -> causes -> tuning -> conclusion -> run folder.
+
+Every stage is a function from records to a record; `analyze` is the list of them. Source: analyzer design.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from drex_runtime.policies import bind
+from drex_runtime.policies.show import policy_lines
+from drex_runtime.records import CostProfile, save_profile
+from xplain.conclude import conclude, wilson
+from xplain.explain.regret import attribute_run, summarise
+from xplain.explain.values import ReferenceValues
+from xplain.explain.witness import build_witness, simplified
+from xplain.problems.exact import ExactProblem
+from xplain.problems.interface import Problem
+from xplain.problems.operating import OperatingProblem
+from xplain.records import Analysis, Attribution, Provenance, Region, Resources, Sample, SearchTrace, Tuning, Witness
+from xplain.regions import find_regions
+from xplain.report import write_report
+from xplain.request import AnalysisRequest, exact_problem, operating_problem, save_request
+from xplain.run_folder import new_run_folder, save_analysis, save_samples
+from xplain.search import Budget, SearchOutcome, portfolio
+from xplain.tuning.tune import Plan, tune
+from xplain.tuning.write import write_tuned
+
+# Shares of the budget; what is left goes to held-out sampling, regions and the report.
+SEARCH_SHARE, EXACT_SHARE, TUNING_SHARE = 0.25, 0.15, 0.35
+EXAMINED_STEPS = 60
+VERSIONS = ("drex-xplain", "numpy", "numba", "scikit-learn", "optuna", "sympy")
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What the explanation stage found."""
+
+    attributions: tuple[Attribution, ...]
+    witnesses: tuple[Witness, ...]
+
+
+def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tell = lambda _: None) -> Analysis:
+    """Run all stages and write the run folder `out`. Raises InputError if `out` exists."""
+    begun = time.monotonic()
+    with new_run_folder(out) as folder:
+        save_request(folder / "request.json", request)
+        save_profile(folder / "profile.json", profile)
+        operating, exact = operating_problem(request, profile), exact_problem(request, profile)
+        wide = search(operating, request, SEARCH_SHARE, tell)
+        small = search(exact, request, EXACT_SHARE, tell)
+        held_out = sample_held_out(operating, request, tell)
+        regions = find_regions(operating, wide.samples, held_out, request.threshold, request.seed)
+        explained = explain(operating, exact, wide.samples, small.samples, regions, tell)
+        tuning = tune(operating, wide.samples, regions, explained.attributions, tuning_plan(request), tell)
+        analysis = assemble(request, profile, out, operating, (*wide.traces, *small.traces),
+                            (*wide.samples, *small.samples), held_out, regions, explained, tuning)
+        analysis = replace(analysis, provenance=replace(analysis.provenance, seconds=time.monotonic() - begun))
+        save_analysis(folder, analysis)
+        samples = (*wide.samples, *small.samples, *held_out)
+        save_samples(folder, samples)
+        write_tuned(folder / "tuned.yaml", request, analysis)
+        write_report(folder / "report.html", analysis, samples)
+    return analysis
+
+
+def search(problem: Problem, request: AnalysisRequest, share: float, tell: Tell) -> SearchOutcome:
+    """Random and annealed inputs, within a share of the budget."""
+    def progress(method: str, spent: float, evaluations: int, best: float) -> None:
+        tell(f"{problem.scale} scale, {method} {spent:.0%}: {evaluations} inputs, worst gap {best:+.1%}")
+
+    budget = (Budget(seconds=request.budget * share) if request.evaluations is None
+              else Budget(evaluations=request.evaluations))
+    return portfolio(problem, budget, request.seed, jobs=request.jobs, progress=progress)
+
+
+def sample_held_out(problem: OperatingProblem, request: AnalysisRequest, tell: Tell) -> tuple[Sample, ...]:
+    """Fresh samples from the declared distribution with workload seeds that the search has not used."""
+    fresh = OperatingProblem(problem.heuristic, problem.benchmarks, problem.profile, problem.space, problem.objective,
+                             problem.threshold, seed=problem.seed + 1_000_003, replicates=problem.replicates)
+    rng = np.random.default_rng([request.seed, 15_485_863])
+    points = [fresh.draw(rng) for _ in range(request.held_out)]
+    tell(f"held-out: {len(points)} fresh points")
+    return tuple(Parallel(n_jobs=request.jobs, prefer="threads")(
+        delayed(fresh.evaluate)(point, index, "held-out") for index, point in enumerate(points)))
+
+
+def explain(operating: OperatingProblem, exact: ExactProblem, samples: Sequence[Sample], small: Sequence[Sample],
+            regions: Sequence[Region], tell: Tell) -> Explained:
+    """Regret by cause: at each region's worst point against the best benchmark policy there, and of a small witness
+    against the optimum."""
+    by_index = {sample.index: sample for sample in samples}
+    targets = [(region.name, by_index[region.worst]) for region in regions if region.worst in by_index]
+    if not targets:
+        targets = [("worst found", max(samples, key=lambda item: item.relative_gap))]
+    attributions = []
+    for name, sample in targets:
+        tell(f"explaining {name}: gap {sample.relative_gap:+.1%}")
+        attributions.append(attribute_operating(operating, sample, name))
+    worst = max((item for item in small if item.proved), key=lambda item: item.relative_gap, default=None)
+    if worst is None:
+        return Explained(tuple(attributions), ())
+    tell(f"witness: gap {worst.relative_gap:+.1%} to the proved optimum, simplifying")
+    workload = simplified(exact.bound, exact.workload(worst.point), exact.objective, exact.limits)
+    config = replace(exact.config, batch_max=min(exact.config.batch_max, exact.profile.max_rows))
+    policy = bind(exact.heuristic.policy, exact.profile, config, exact.heuristic.settings)
+    witness, regret = build_witness(policy, workload, exact.objective, exact.limits, worst.index)
+    attributions.append(summarise(regret, worst.index, f"witness {worst.index}", "clairvoyant"))
+    return Explained(tuple(attributions), (witness,))
+
+
+def attribute_operating(problem: OperatingProblem, sample: Sample, name: str) -> Attribution:
+    """Regret by cause on the first workload of a point, against the best benchmark policy there."""
+    best = min(problem.benchmarks, key=lambda item: sample.benchmarks[item.name])
+    workload = problem.workloads(sample.point)[0]
+    values = ReferenceValues(workload, problem.objective, problem.bound(best, sample.point))
+    regret = attribute_run(problem.bound(problem.heuristic, sample.point), workload, problem.objective, values,
+                           examine=EXAMINED_STEPS)
+    return summarise(regret, sample.index, name, values.label)
+
+
+def tuning_plan(request: AnalysisRequest) -> Plan:
+    """Tuning within its share of the budget, or by count."""
+    seconds = request.budget * TUNING_SHARE if request.evaluations is None else None
+    return Plan(seconds=seconds, seed=request.seed, jobs=request.jobs)
+
+
+def assemble(request: AnalysisRequest, profile: CostProfile, out: Path, problem: OperatingProblem,
+             traces: Sequence[SearchTrace], samples: Sequence[Sample], held_out: Sequence[Sample],
+             regions: Sequence[Region], explained: Explained, tuning: Tuning) -> Analysis:
+    """All results as one record with findings and verdict."""
+    largest = problem.config({"num_seqs": request.space.dimension("num_seqs").high})
+    findings, verdict = conclude(problem.heuristic.name, samples, held_out, regions, explained.attributions,
+                                 explained.witnesses, tuning, request.threshold, request.benchmarks, str(out))
+    exact = [item for item in samples if item.scale == "exact" and item.origin == "random"]
+    bound = problem.bound(problem.heuristic, {"num_seqs": largest.max_num_seqs})
+    counts = {"operating, search": sum(item.scale == "operating" for item in samples),
+              "operating, held-out": len(held_out), "exact": sum(item.scale == "exact" for item in samples)}
+    bad = {"operating": wilson(sum(item.relative_gap >= request.threshold for item in held_out), len(held_out)),
+           "exact": wilson(sum(item.relative_gap >= request.threshold for item in exact), len(exact))}
+    return Analysis(
+        problem.heuristic.name, {name: str(value) for name, value in bound.values.items()},
+        tuple(policy_lines(bound)), request.benchmarks, request.objective, profile.tick, request.threshold,
+        Resources(largest.max_num_seqs, largest.batch_max), request.space.dimensions, provenance(request, profile),
+        tuple(traces), counts, bad, tuple(regions), explained.attributions, explained.witnesses, tuning, findings,
+        verdict, limits_of(request, samples))
+
+
+def provenance(request: AnalysisRequest, profile: CostProfile) -> Provenance:
+    """How to reproduce this analysis."""
+    versions = {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}
+    return Provenance(request.command, request.seed, datetime.now(UTC).isoformat(timespec="seconds"), versions,
+                      profile.name, profile.meta.origin, profile.meta.device)
+
+
+def limits_of(request: AnalysisRequest, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """What was bounded, by how much."""
+    open_cases = sum(not item.proved for item in samples if item.scale == "exact")
+    total = sum(item.scale == "exact" for item in samples)
+    found = [f"exact scale: {request.requests} requests x {request.tokens} tokens, no prompts; "
+             f"{total - open_cases} of {total} optima proved, the others are intervals",
+             f"operating scale: {request.replicates} workloads per point",
+             f"attribution at operating scale evaluates alternatives for the {EXAMINED_STEPS} costliest steps of a run; "
+             "the others are listed as unexamined"]
+    if request.evaluations is None:
+        found.append(f"the search was bounded by time ({request.budget:.0f} s in all): how far it gets depends on the "
+                     "machine; --evaluations makes it reproducible from the seed")
+    return tuple(found)

@@ -1,0 +1,125 @@
+"""Finds regions one after the other: propose on search samples, test on fresh ones, exclude, repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xplain.problems.interface import Problem
+from xplain.records import Region, Sample
+from xplain.regions.box import Box, rounded
+from xplain.regions.refine import Worth, climb, minimal
+from xplain.regions.score import Test, holm, paired_test, shares
+from xplain.regions.sentences import sentence
+from xplain.regions.table import Mask, Table, tabulate
+from xplain.regions.tree import leaves
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Options:
+    """`targets`: precisions aimed at, from the best down; the first that some box reaches is used. `slack`: how much
+    precision a shorter sentence may cost. `support`: fewest search samples in a region. `price`: share of all
+    bad samples that a further predicate must be worth. `starts`: leaves that are refined."""
+
+    targets: tuple[float, ...] = (0.8, 0.6, 0.4, 0.2)
+    slack: float = 0.05
+    support: int = 10
+    price: float = 0.02
+    starts: int = 12
+    max_regions: int = 6
+
+
+@dataclass(frozen=True)
+class _Tested:
+    box: Box
+    test: Test
+
+
+def find_regions(problem: Problem, samples: Sequence[Sample], held_out: Sequence[Sample], threshold: float, seed: int,
+                 *, subject: str = "the policy", prefix: str = "R", options: Options | None = None,
+                 keep_rejected: bool = False) -> tuple[Region, ...]:
+    """Significant regions, the costliest (share x mean gap) first, named `prefix`1, `prefix`2, ...
+
+    `samples` come from a search (origins random and annealing), `held_out` are fresh ones of the declared
+    distribution; every number of a region is computed on the latter. A region is significant if its Holm-corrected
+    p-value is below 5 % and both its mean gap and its mean difference to the nearest points outside all regions are
+    at least half the threshold. The search for regions ends with the first candidate that is not, or after
+    `options.max_regions`. With `keep_rejected` that last candidate is returned as well.
+    """
+    options = options or Options()
+    train = tabulate(samples, threshold)
+    fresh = tabulate(held_out, threshold, train.names)
+    tested: list[_Tested] = []
+    taken, fresh_taken = np.zeros(len(train), dtype=bool), np.zeros(len(fresh), dtype=bool)
+    for round_number in range(options.max_regions):
+        remaining = train.where(~taken)
+        box = _propose(remaining, train, threshold, options, seed + round_number)
+        if box is None:
+            break
+        inside = box.inside(fresh.values) & ~fresh_taken
+        test = paired_test(fresh, inside, ~inside & ~fresh_taken, seed)
+        tested.append(_Tested(box, test))
+        if test.p_value >= LEVEL or not _large(fresh, inside, test, threshold):
+            break
+        taken |= box.inside(train.values)
+        fresh_taken |= inside
+    regions = _judged(problem, tested, train, fresh, (samples, held_out), threshold, seed, subject)
+    ranked = sorted((region for region in regions if region.significant or keep_rejected),
+                    key=lambda region: (not region.significant, -region.share.value * region.mean_gap))
+    return tuple(replace(region, name=f"{prefix}{k + 1}") for k, region in enumerate(ranked))
+
+
+def _propose(table: Table, train: Table, threshold: float, options: Options, seed: int) -> Box | None:
+    """The best box on the samples that no region holds yet, with bounds rounded; None if there is nothing to find."""
+    if not table.names or not table.bad.any() or len(table) < 2 * options.support:
+        return None
+    bad = float(table.weights[table.bad].sum())
+    proposed = leaves(table, threshold, seed)
+    for target in options.targets:
+        worth = Worth(table, target, options.price * bad * (1 - target))
+        starts = sorted(proposed, key=worth.of, reverse=True)[:options.starts]
+        box, value = max((climb(start, worth) for start in starts), key=lambda found: found[1])
+        if value <= 0 or int(box.inside(table.values).sum()) < options.support:
+            continue
+        reached = worth.precision(box)
+        return rounded(minimal(box, worth, max(min(target, reached), reached - options.slack)), train)
+    return None
+
+
+def _judged(problem: Problem, tested: Sequence[_Tested], train: Table, fresh: Table,
+            origins: tuple[Sequence[Sample], Sequence[Sample]], threshold: float, seed: int,
+            subject: str) -> list[Region]:
+    """Final scores: partners outside all regions that held, p-values corrected for every candidate tested."""
+    masks = [candidate.box.inside(fresh.values) for candidate in tested]
+    passed = [candidate.test.p_value < LEVEL and _large(fresh, mask, candidate.test, threshold)
+              for candidate, mask in zip(tested, masks, strict=True)]
+    union: Mask = np.zeros(len(fresh), dtype=bool)
+    for mask, kept in zip(masks, passed, strict=True):
+        if kept:
+            union |= mask
+    tests = [paired_test(fresh, mask, ~union & ~mask, seed) for mask in masks]
+    corrected = holm([test.p_value for test in tests])
+    found = []
+    for k, (candidate, mask) in enumerate(zip(tested, masks, strict=True)):
+        scores = shares(fresh, mask)
+        predicates = candidate.box.predicates(train.names)
+        whole = frozenset(name for name, integer in zip(train.names, train.integer, strict=True) if integer)
+        held = [sample for origin in origins for sample in origin
+                if all(predicate.holds(sample.features) for predicate in predicates)]
+        worst = max(held, key=lambda sample: (sample.relative_gap, -sample.index)).index if held else -1
+        significant = passed[k] and corrected[k] < LEVEL and _large(fresh, mask, tests[k], threshold)
+        found.append(Region(
+            name="", scale=problem.scale, predicates=predicates,
+            sentence=sentence(problem, predicates, whole, scores.mean_gap, subject),
+            precision=scores.precision, coverage=scores.coverage, share=scores.share, mean_gap=scores.mean_gap,
+            p_value=corrected[k], significant=significant, worst=worst))
+    return found
+
+
+def _large(fresh: Table, inside: Mask, test: Test, threshold: float) -> bool:
+    """Whether the loss itself and the difference to the outside are at least half the threshold."""
+    return bool(inside.any()) and float(fresh.gaps[inside].mean()) >= threshold / 2 and test.effect >= threshold / 2

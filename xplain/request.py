@@ -1,0 +1,95 @@
+"""AnalysisRequest: everything that decides what an analysis does; stored in the run folder to rerun stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import ConfigDict, TypeAdapter
+
+from drex_runtime.errors import RecordError
+from drex_runtime.policies.load import load_policy
+from drex_runtime.records import CostProfile
+from drex_runtime.records.files import read_record, write_record
+from drex_runtime.scheduling.state import Objective
+from xplain.encodings.exact import Limits
+from xplain.problems.exact import ExactProblem
+from xplain.problems.operating import Contender, OperatingProblem
+from xplain.records import STRICT
+from xplain.space import Space
+
+SCHEMA = "xplain-request/1"
+
+
+@dataclass(frozen=True)
+class AnalysisRequest:
+    """What to analyse and with which means. `benchmarks` are policies (operating scale); the exact scale is always
+    compared with the clairvoyant. `budget` in seconds is shared out over the stages (see `pipeline`); with
+    `evaluations` instead, the search is bounded by counts and the result is reproducible from the seed alone.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    subject: str
+    space: Space
+    settings: dict[str, str] = field(default_factory=dict)
+    benchmarks: tuple[str, ...] = ("no-exit", "flush-now")
+    objective: Objective = "total-completion"
+    threshold: float = 0.05
+    budget: float = 100.0
+    evaluations: int | None = None
+    requests: int = 5
+    tokens: int = 4
+    replicates: int = 2
+    held_out: int = 400
+    seed: int = 0
+    jobs: int = 2
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (("requests", self.requests, 1, 16), ("tokens", self.tokens, 1, 16),
+                                       ("budget", self.budget, 1, 10**6), ("threshold", self.threshold, 0, 10),
+                                       ("held_out", self.held_out, 20, 10**6), ("jobs", self.jobs, 1, 256),
+                                       ("replicates", self.replicates, 1, 1000)):
+            if not low <= value <= high:
+                raise RecordError("analysis", name, value, f"a value from {low} to {high}")
+        if self.evaluations is not None and not 10 <= self.evaluations <= 10**7:
+            raise RecordError("analysis", "evaluations", self.evaluations, "10 or more")
+        if self.objective == "misses":
+            raise RecordError("analysis", "objective", self.objective, "total-completion or makespan (the exact scale "
+                              "has no proof for misses)")
+        if not self.benchmarks:
+            raise RecordError("analysis", "benchmarks", self.benchmarks, "at least one policy")
+
+
+def contender(subject: str, settings: dict[str, str] | None = None) -> Contender:
+    """A policy by name, YAML file or file.py:Name."""
+    policy = load_policy(subject)
+    return Contender(policy.name, policy, settings or {})
+
+
+def operating_problem(request: AnalysisRequest, profile: CostProfile) -> OperatingProblem:
+    """The operating scale of a request."""
+    return OperatingProblem(contender(request.subject, request.settings),
+                            tuple(contender(name) for name in request.benchmarks), profile, request.space,
+                            request.objective, request.threshold, request.seed, request.replicates)
+
+
+def exact_problem(request: AnalysisRequest, profile: CostProfile) -> ExactProblem:
+    """The exact scale of a request."""
+    return ExactProblem(contender(request.subject, request.settings), profile, request.objective, request.threshold,
+                        requests=request.requests, tokens=request.tokens, limits=Limits(seconds=2.0))
+
+
+_ADAPTER = TypeAdapter(AnalysisRequest)
+
+
+def load_request(path: Path) -> AnalysisRequest:
+    """Read a stored request."""
+    return read_record(path, SCHEMA, _ADAPTER)
+
+
+def save_request(path: Path, request: AnalysisRequest) -> None:
+    """Store a request."""
+    write_record(path, SCHEMA, request, _ADAPTER)
