@@ -1,0 +1,126 @@
+"""Lower bounds on the cost-to-go of a state at rest, as used inside the searches.
+
+Makespan, from time t: the largest of
+- *chain*: any request alone (its launches one row wide, waiting for its arrival);
+- *work per cap*: every launch takes at most `cap` rows, so r row-visits of segment s cost at least cover[s, r], plus
+  what each row costs on its own; for K = 1 the sharper `packing`, which chooses full, split and deep launches;
+- *tail*: what is still to arrive cannot begin before it arrives.
+
+Total completion, sum over unfinished requests of completion - t: the largest of
+- the sum of chains;
+- *sorted chains on a batch machine*: let v_s(k) be the launches of segment s until the k-th completion. Launches cost
+  at least level[s] + slope[s] * rows, so the k-th completion is at least sum_s level[s] * v_s(k) + (slopes of the
+  rows so far), and the sums over k of the terms are minimised apart: sum_k v_s(k) is at least the optimum of
+  P|pmtn|sum C_j with `cap` machines and the requests' visits as lengths, which shortest-first list scheduling
+  attains (McNaughton 1959); the row work is a single machine served shortest first (Smith 1956).
+  For K = 1 a launch at segment 1 that does not go deep pays the ramp, so v_1 may be charged level + ramp and v_2
+  level - ramp (the number of splits is at least v_1 - v_2);
+- the same for the requests that have arrived, plus arrival and chain of each one to come.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xplain.encodings.exact.instance import Instance, Int
+from xplain.encodings.exact.kernel import kernel
+
+Codes = NDArray[np.int16]
+
+
+@kernel
+def _sort(values: Int, count: int) -> None:
+    for i in range(1, count):
+        value, j = values[i], i
+        while j > 0 and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
+
+
+@kernel
+def _batch_machine(lengths: Int, count: int, cap: int) -> int:
+    """Sum of completions, shortest first on `cap` machines; overwrites `lengths`."""
+    _sort(lengths, count)
+    total = np.int64(0)
+    for k in range(count):
+        if k >= cap:
+            lengths[k] += lengths[k - cap]
+        total += lengths[k]
+    return total
+
+
+@kernel
+def _machines(instance: Instance, codes: Codes, now: int, arrived_only: bool, lengths: Int) -> int:
+    stages, cap, costs = instance.stages, instance.cap, instance.costs
+    bound = np.int64(0)
+    for s in range(0, stages + 1):
+        rate = costs.level[s] if s else 1
+        if s and s < stages:
+            if instance.always:
+                rate += costs.ramp[s, 0]
+            elif stages == 2 and costs.ramp[1, 0] <= costs.level[2]:
+                rate += costs.ramp[1, 0]
+        elif s == 2 and stages == 2 and not instance.always and costs.ramp[1, 0] <= costs.level[2]:
+            rate -= costs.ramp[1, 0]
+        if rate == 0:
+            continue
+        count = 0
+        for row in range(instance.n):
+            code = codes[row]
+            if code == instance.done[row] or (arrived_only and instance.arrival[row] > now):
+                continue
+            lengths[count] = instance.visits[row, code, s] if s else instance.spread_work[row, code]
+            count += 1
+        bound += rate * _batch_machine(lengths, count, cap if s else 1)
+    return bound
+
+
+@kernel
+def lower_bound(instance: Instance, codes: Codes, now: int, lengths: Int) -> int:
+    """Least cost-to-go (as defined above) of a state at rest at time `now`; `lengths`: scratch of n."""
+    n, stages = instance.n, instance.stages
+    longest = chains = future_chains = own = context = shallow = parked = np.int64(0)
+    prompted = False
+    future = n
+    total = lengths[n:]
+    for s in range(1, stages + 1):
+        total[s] = 0
+    for row in range(n):
+        code = codes[row]
+        if code == instance.done[row]:
+            continue
+        chain = instance.chain[row, code]
+        if code == 0:
+            wait = instance.arrival[row] - now
+            if wait > 0:
+                chain += wait
+                future = min(future, row)
+                future_chains += chain
+            prompted = prompted or instance.prompt[row] > 0
+        longest = max(longest, chain)
+        chains += chain
+        if instance.total:
+            continue
+        own += instance.floor_work[row, code]
+        context += instance.context_work[row, code]
+        shallow += instance.shallow[row, code]
+        parked += int(instance.pool[row, code] == 2)
+        for s in range(1, stages + 1):
+            total[s] += instance.visits[row, code, s]
+    if instance.total:
+        bound = max(chains, _machines(instance, codes, now, False, lengths))
+        if future < n:
+            bound = max(bound, future_chains + _machines(instance, codes, now, True, lengths))
+        return bound
+    work = own
+    for s in range(1, stages + 1):
+        work += instance.cover[s, total[s]]
+    if instance.packing.shape[0] > 1:
+        work = max(work, context + instance.packing[shallow, total[2] - parked, parked])
+    if prompted:
+        work += instance.costs.prefill_fixed
+    if future < n:
+        longest = max(longest, instance.tail[future] - now)
+    return max(longest, work)

@@ -1,0 +1,413 @@
+"""Every launch (with its whole pass) that the clairvoyant may make from a state, and where it leads.
+
+One step of the searches goes from a state at rest (device idle, arrivals admitted) to the next one. A pass is
+described by the rows in it at its end (a row of pool u > first pool joined before segment u) and by how it ends:
+after the last segment, or by a SPLIT at ramp e. Three choices are left out because they cannot be better:
+- consult and CONTINUE, where consulting is optional: SKIP does the same, saves the ramp and latches nobody;
+- latching is therefore a matter of `always` (every ramp is consulted) and of start states in mid-pass only;
+- IDLE longer than to the next arrival, or with nothing to come.
+
+*Earlier is at least as good*: with equal requests, a state at time t can copy any schedule of a later time t': it
+idles until the last arrival at or before t', which admits the same requests in the same order.
+
+*Interchangeable*: of rows of equal class in one pool, the first ones are taken.
+
+*Advanced is at least as good* (`instance.dominance`; preconditions: start[s] <= start[s-1] + the cost of segment
+s - 1 for one row, and N >= n or no prompts). Let A equal B except that request i is further on (later pool of the
+same token, or more tokens out). A copies B's optimal schedule and leaves i out of launches (joins it later) until B's
+i has caught up. Costs do not decrease with rows, so nothing gets dearer, and i is not later. If i was alone in a
+pass until others joined at s, A launches them at s and pays start[s] instead of the segments i ran through: that is
+the first precondition. Places become free no later, and admissions stay a prefix of the queue; with prompts and
+N < n the prefill could overtake, hence the second.
+
+*Fuller is at least as good* (K = 1, needs the above): the same launch with one more row i of the pools it draws from is
+at least as good if
+(a) its cost does not grow at all (then it leads to a more advanced state at the same time), or
+(b) makespan only: what i adds now, the schedule must pay later anyway when it runs i's token, whose launch then
+    gets cheaper by as much: needs costs affine in the rows (one level and slope over 1..cap), and that i's exit
+    (ramp and fill per row, and no new fixed fill) is not dearer than its cheapest way later, nor its deep ride.
+    If i was alone in B's launch at segment 1, A pays start[2] and has paid i's slope: start[2] <= level of segment 1.
+    Delay in between hurts no makespan: arrivals only become more available.
+Where the fuller launch qualifies, the leaner one is dropped. Tests compare with `dominance` off.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xplain.encodings.exact.bounds import Codes, lower_bound
+from xplain.encodings.exact.instance import Instance, Int
+from xplain.encodings.exact.kernel import kernel
+
+AT_REST, AFTER_SEGMENT, AT_RAMP, AT_JOIN = 0, 1, 2, 3  # as Phase
+PREFILL_END, IDLE_END = -1, 0  # values of Steps.end other than a segment
+TOO_WIDE, NO_ROOM = -1, -2
+
+
+class Steps(NamedTuple):
+    """Steps that leave states, several states one after the other in one buffer.
+
+    codes[k]: requests after the step · ticks: its duration · cost: what it adds to the objective (see `record`) ·
+    bound: cost + lower bound of what follows · rows: rows in the pass at its end (bits) · end: segment after which
+    it ended, or PREFILL_END, IDLE_END · done: nothing is left.
+    """
+
+    codes: Codes
+    ticks: Int
+    cost: Int
+    bound: Int
+    rows: Int
+    end: Int
+    done: NDArray[np.bool_]
+
+
+def new_steps(n: int, room: int) -> Steps:
+    """An empty buffer for `room` steps."""
+    return Steps(np.zeros((room, n), np.int16), *(np.zeros(room, np.int64) for _ in range(5)), np.zeros(room, np.bool_))
+
+
+class Scratch(NamedTuple):
+    """Working memory of one expansion. subsets[s, :count[s]]: row sets of pool s to try, 0 first.
+
+    frames: passes under way (segment, rows, latched, ticks so far, phase).
+    """
+
+    subsets: Int
+    count: Int
+    frames: Int
+    lengths: Int
+    order: Int
+    sets: Int
+
+
+def new_scratch(instance: Instance, subsets: int) -> Scratch:
+    """Scratch for pools with up to `subsets` row sets."""
+    stages, n = instance.stages, instance.n
+    return Scratch(np.zeros((stages + 2, subsets), np.int64), np.zeros(stages + 2, np.int64),
+                   np.zeros((4 * subsets + 64, 5), np.int64), np.zeros(n + stages + 2, np.int64),
+                   np.zeros(n, np.int64), np.zeros(stages + 2, np.int64))
+
+
+@kernel
+def bits(rows: int) -> int:
+    """Number of rows in a set."""
+    count = 0
+    while rows:
+        rows &= rows - 1
+        count += 1
+    return count
+
+
+@kernel
+def admit(instance: Instance, codes: Codes, now: int) -> None:
+    """Zero-prompt requests that have arrived take free places, in order."""
+    free = instance.places
+    for row in range(instance.n):
+        if codes[row] != 0 and codes[row] != instance.done[row]:
+            free -= 1
+    for row in range(instance.n):
+        if free <= 0 or instance.arrival[row] > now:
+            return
+        if codes[row] == 0 and instance.prompt[row] == 0:
+            codes[row] = 1
+            free -= 1
+
+
+@kernel
+def _list_subsets(instance: Instance, codes: Codes, greedy: bool, scratch: Scratch) -> bool:
+    """Row sets per pool, interchangeable rows in order only; greedy: rows of equal depth in order of urgency only.
+
+    False if a pool has more sets than the scratch holds.
+    """
+    n, cap = instance.n, instance.cap
+    order, width = scratch.order, scratch.subsets.shape[1]
+    for i in range(n):
+        order[i] = i
+    if greedy:
+        for i in range(1, n):
+            row, j = order[i], i
+            key = instance.chain[row, codes[row]]
+            while j > 0:
+                other = instance.chain[order[j - 1], codes[order[j - 1]]]
+                if (other <= key) if instance.total else (other >= key):
+                    break
+                order[j] = order[j - 1]
+                j -= 1
+            order[j] = row
+    for s in range(1, instance.stages + 1):
+        scratch.subsets[s, 0] = 0
+        scratch.count[s], scratch.sets[s] = 1, 0
+    for i in range(n):
+        row = order[i]
+        s = instance.pool[row, codes[row]]
+        if s == 0:
+            continue
+        bit = np.int64(1) << row
+        before = np.int64(0)
+        for j in range(i - 1, -1, -1):
+            other = order[j]
+            if instance.pool[other, codes[other]] != s:
+                continue
+            if greedy:
+                alike = instance.depth[other, codes[other]] == instance.depth[row, codes[row]]
+            else:
+                alike = instance.kind[other, codes[other]] == instance.kind[row, codes[row]]
+            if alike:
+                before = np.int64(1) << other
+                break
+        scratch.sets[s] |= bit
+        have = scratch.count[s]
+        for k in range(have):
+            rows = scratch.subsets[s, k]
+            if (rows & before) == before and bits(rows) < cap:
+                if scratch.count[s] >= width:
+                    return False
+                scratch.subsets[s, scratch.count[s]] = rows | bit
+                scratch.count[s] += 1
+    return True
+
+
+@kernel
+def _affine(values: Int, cap: int) -> bool:
+    for b in range(2, cap):
+        if values[b + 1] - values[b] != values[2] - values[1]:
+            return False
+    return True
+
+
+@kernel
+def is_lean(instance: Instance, codes: Codes, scratch: Scratch, rows: int, end: int) -> bool:
+    """The pass (K = 1, begun at rest) could take one more row by the rule *fuller is at least as good*."""
+    costs, cap, always = instance.costs, instance.cap, instance.always
+    b = bits(rows)
+    if b >= cap:
+        return False
+    one, two = rows & scratch.sets[1], rows & scratch.sets[2]
+    b1 = bits(one)
+    ready = parked = shallow_left = deep_left = False
+    exits = 0
+    for row in range(instance.n):
+        if instance.pool[row, codes[row]] != 1:
+            continue
+        inside, is_shallow = (one >> row) & 1 == 1, instance.depth[row, codes[row]] == 1
+        if inside and is_shallow:
+            ready = True
+            exits += 1
+        elif inside:
+            parked = True
+        elif is_shallow:
+            shallow_left = True
+        else:
+            deep_left = True
+    flat = costs.context[1] == 0 and costs.context[2] == 0
+    exchange = not instance.total
+    affine1 = (exchange and _affine(costs.seg[1], cap)
+               and costs.start[2] <= costs.seg[1, 1] - (costs.seg[1, 2] - costs.seg[1, 1]))
+    affine2 = exchange and _affine(costs.seg[2], cap)
+    step2 = costs.seg[2, b + 1] - costs.seg[2, b]
+    if end == 2 and scratch.sets[2] & ~two:
+        if affine2 or (flat and step2 == 0):
+            return True
+    if b1 == 0:
+        return False
+    step1 = costs.seg[1, b1 + 1] - costs.seg[1, b1]
+    ramp1 = costs.ramp[1, b1 + 1] - costs.ramp[1, b1]
+    ramp_row, fill_row = costs.ramp_row[1], costs.fill_row
+    slope2 = costs.seg[2, 2] - costs.seg[2, 1]
+    if end == 2:
+        grows = step1 + step2 + (ramp1 if always else 0)
+        if deep_left and ((affine1 and affine2) or (flat and grows == 0)):
+            return True
+        if shallow_left:
+            if always:
+                grows += costs.fill[exits + 1] - costs.fill[exits]
+            if flat and grows == 0:
+                return True
+            if affine1 and affine2 and costs.context[2] == 0:
+                if always:
+                    return slope2 == 0 and exits > 0
+                return slope2 <= ramp_row + fill_row
+        return False
+    if shallow_left:
+        grows = step1 + ramp1 + costs.fill[exits + 1] - costs.fill[exits]
+        if flat and grows == 0:
+            return True
+        if affine1 and (ready or costs.fill[1] == fill_row) and (always or ramp_row + fill_row <= slope2):
+            if affine2:
+                return True
+    if deep_left and (parked or costs.rebatch == 0):
+        if flat and step1 + ramp1 == 0:
+            return True
+        if affine1 and affine2 and (always or ramp_row == 0):
+            return True
+    return False
+
+
+@kernel
+def record(instance: Instance, codes: Codes, now: int, ticks: int, out: int, rows: int, end: int, leaving: int,
+           parked_in: int, window: int, scratch: Scratch, steps: Steps, at: int) -> int:
+    """Write the step at position `at`; returns the bound if it is below `window`, else minus that bound - 1.
+
+    `out`: ticks until the rows `leaving` complete their token; the other `rows` are parked in pool `parked_in`.
+    Cost to the objective, counted from the step's beginning: makespan: its ticks (until the last completion, if
+    that is in it); total completion: for each request that ends in it the ticks until then, for each other unfinished
+    one the step's ticks.
+    """
+    n, stages = instance.n, instance.stages
+    after = steps.codes[at]
+    finished = unfinished = 0
+    for row in range(n):
+        code = codes[row]
+        if (leaving >> row) & 1:
+            tokens = 1 if code == 0 else (code - 1) // stages + 1
+            after[row] = 1 + tokens * stages
+            if after[row] == instance.done[row]:
+                finished += 1
+                continue
+        elif (rows >> row) & 1:
+            after[row] = (code - 1) // stages * stages + parked_in
+        else:
+            after[row] = code
+            if code == instance.done[row]:
+                continue
+        unfinished += 1
+    done = unfinished == 0
+    if instance.total:
+        cost = finished * out + unfinished * ticks
+    else:
+        cost = out if done else ticks
+    bound = cost
+    if not done:
+        admit(instance, after, now + ticks)
+        bound += lower_bound(instance, after, now + ticks, scratch.lengths)
+    if bound >= window:
+        return -bound - 1
+    steps.ticks[at], steps.cost[at], steps.bound[at] = ticks, cost, bound
+    steps.rows[at], steps.end[at], steps.done[at] = rows, end, done
+    return bound
+
+
+@kernel
+def _push(scratch: Scratch, top: int, s: int, rows: int, latched: int, ticks: int, phase: int) -> int:
+    frames = scratch.frames
+    frames[top, 0], frames[top, 1], frames[top, 2], frames[top, 3], frames[top, 4] = s, rows, latched, ticks, phase
+    return top + 1
+
+
+@kernel
+def expand(instance: Instance, codes: Codes, now: int, phase: int, segment: int, running: int, latched: int,
+           greedy: bool, window: int, scratch: Scratch, steps: Steps, base: int) -> tuple[int, int]:
+    """Write the steps with bound < window from `base` on; returns (their number, least bound dropped).
+
+    At rest, `segment`, `running` and `latched` are 0; otherwise they describe the pass under way, and the step is
+    the rest of it. Returns TOO_WIDE or NO_ROOM as the number if scratch or buffer are too small.
+    """
+    costs, cap, stages = instance.costs, instance.cap, instance.stages
+    room = len(steps.ticks)
+    count, dropped = 0, np.int64(2**62)
+    if not _list_subsets(instance, codes, greedy, scratch):
+        return TOO_WIDE, 0
+    top = 0
+    if phase != AT_REST:
+        top = _push(scratch, top, segment, running, latched, 0, phase)
+    else:
+        for special in (PREFILL_END, IDLE_END):
+            ticks, leaving = np.int64(0), np.int64(0)
+            if special == IDLE_END:
+                for row in range(instance.n):
+                    if instance.arrival[row] > now:
+                        ticks = instance.arrival[row] - now
+                        break
+            else:
+                ticks, leaving = _prefill(instance, codes, now)
+            if ticks == 0 and leaving == 0:
+                continue
+            if base + count >= room:
+                return NO_ROOM, 0
+            bound = record(instance, codes, now, ticks, ticks, leaving, special, leaving, 0, window, scratch, steps,
+                           base + count)
+            if bound >= 0:
+                count += 1
+            else:
+                dropped = min(dropped, -bound - 1)
+    single = stages == 2 and phase == AT_REST and instance.dominance
+    first, next_set = 1, 1
+    while True:
+        if top == 0:
+            if phase != AT_REST:
+                return count, dropped
+            while first <= stages and next_set >= scratch.count[first]:
+                first, next_set = first + 1, 1
+            if first > stages:
+                return count, dropped
+            top = _push(scratch, top, first, scratch.subsets[first, next_set], 0, costs.start[first], AT_REST)
+            next_set += 1
+        top -= 1
+        s, rows, held, ticks, at = scratch.frames[top]
+        b = bits(rows)
+        if at == AT_REST:
+            ticks += costs.seg[s, b]
+            if costs.context[s]:
+                for row in range(instance.n):
+                    if (rows >> row) & 1:
+                        ticks += costs.context[s] * instance.ctx[row, codes[row]]
+            if s == stages:
+                if single and is_lean(instance, codes, scratch, rows, s):
+                    continue
+                if base + count >= room:
+                    return NO_ROOM, 0
+                ticks += costs.fill[bits(held & rows)]
+                bound = record(instance, codes, now, ticks, ticks, rows, s, rows, 0, window, scratch, steps, base + count)
+                if bound >= 0:
+                    count += 1
+                else:
+                    dropped = min(dropped, -bound - 1)
+                continue
+            at = AFTER_SEGMENT
+        if at == AFTER_SEGMENT or at == AT_RAMP:
+            consulted = ticks + (costs.ramp[s, b] if at == AFTER_SEGMENT else 0)
+            ready = np.int64(0)
+            for row in range(instance.n):
+                if (rows >> row) & 1 and (instance.depth[row, codes[row]] <= s or (held >> row) & 1):
+                    ready |= np.int64(1) << row
+            if not (single and is_lean(instance, codes, scratch, rows, s)):
+                if base + count >= room:
+                    return NO_ROOM, 0
+                out = consulted + costs.fill[bits(ready)]
+                bound = record(instance, codes, now, out + (costs.rebatch if rows != ready else 0), out, rows, s, ready,
+                               s + 1, window, scratch, steps, base + count)
+                if bound >= 0:
+                    count += 1
+                else:
+                    dropped = min(dropped, -bound - 1)
+            if instance.always or at == AT_RAMP:
+                ticks, held = consulted, held | ready
+        for k in range(scratch.count[s + 1]):
+            joined = scratch.subsets[s + 1, k]
+            if b + bits(joined) <= cap:
+                if top >= len(scratch.frames):
+                    return TOO_WIDE, 0
+                top = _push(scratch, top, s + 1, rows | joined, held, ticks, AT_REST)
+
+
+@kernel
+def _prefill(instance: Instance, codes: Codes, now: int) -> tuple[int, int]:
+    """(ticks, rows) of a PREFILL now; (0, 0) if nothing can be prefilled."""
+    free = instance.places
+    for row in range(instance.n):
+        if codes[row] != 0 and codes[row] != instance.done[row]:
+            free -= 1
+    rows, tokens = np.int64(0), np.int64(0)
+    for row in range(instance.n):
+        if instance.arrival[row] > now or free <= 0:
+            break
+        if codes[row] == 0 and instance.prompt[row] > 0:
+            rows |= np.int64(1) << row
+            tokens += instance.prompt[row]
+            free -= 1
+    if rows == 0:
+        return np.int64(0), np.int64(0)
+    return instance.costs.prefill_fixed + instance.costs.prefill_token * tokens, rows

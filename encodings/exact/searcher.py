@@ -1,0 +1,172 @@
+"""One problem, its memo and its buffers: answers questions about states within limits.
+
+A question is answered in two steps: a beam gives an incumbent, then depth-first branch and bound either improves it
+or proves that nothing is better. The memo of proved bounds is kept for the next question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+
+from drex_runtime.records import CostProfile, ServerConfig, Workload
+from drex_runtime.scheduling.state import Objective
+from xplain.encodings.exact import beam, descent
+from xplain.encodings.exact.bounds import lower_bound
+from xplain.encodings.exact.instance import compile_instance
+from xplain.encodings.exact.launches import AT_REST, admit, new_scratch, new_steps
+from xplain.encodings.exact.memo import UNKNOWN, find, grown, key_words, learn, new_memo, write_key
+from xplain.encodings.exact.positions import Position, check_clock
+from xplain.encodings.exact.results import Limits, Stopped
+
+SLICE = 4096  # states between two looks at the clock
+MAX_SUBSETS = 1 << 16
+MAX_CLOCK = 2**60
+
+
+@dataclass(slots=True)
+class Answer:
+    """Bounds on a cost-to-go; `steps`: (rows, end) of a schedule that attains `upper` (empty: not asked for)."""
+
+    lower: int
+    upper: int
+    stopped: Stopped
+    nodes: int
+    steps: list[tuple[int, int]]
+
+
+class Searcher:
+    """Searches of one problem share memo and buffers."""
+
+    def __init__(self, workload: Workload, profile: CostProfile, config: ServerConfig, objective: Objective, *,
+                 always_consult: bool, dominance: bool = True) -> None:
+        check_clock(workload, profile, MAX_CLOCK)
+        self.instance = compile_instance(workload, profile, config, objective, always_consult=always_consult,
+                                         dominance=dominance)
+        n = self.instance.n
+        self.scratch = new_scratch(self.instance, 256)
+        self.steps = new_steps(n, 512)
+        self.memo = new_memo(self.instance, 1024)
+        self.stack = descent.new_stack(n, 4 + workload.num_tokens // 2, 512, key_words(self.instance))
+        self.lengths = np.zeros(n + self.instance.stages + 2, np.int64)
+
+    def known(self, position: Position) -> tuple[int, int]:
+        """Bounds on the cost-to-go that need no search."""
+        if position.pass_[0] != AT_REST:
+            return 0, int(UNKNOWN)
+        lower = int(lower_bound(self.instance, position.codes, position.now, self.lengths))
+        write_key(self.instance, position.codes, position.now, self.stack.kinds, self.stack.key)
+        slot = find(self.memo, self.stack.key)
+        if self.memo.lower[slot] < 0:
+            return lower, int(UNKNOWN)
+        return max(lower, int(self.memo.lower[slot])), int(self.memo.upper[slot])
+
+    def answer(self, position: Position, limits: Limits, width: int) -> Answer:
+        """Cost-to-go of a position. `width`: of the beam that looks for an incumbent first; 0: none."""
+        began = perf_counter()
+        if position.pass_[0] == AT_REST:
+            admit(self.instance, position.codes, position.now)
+        lower, upper = self.known(position)
+        steps: list[tuple[int, int]] = []
+        nodes = 0
+        if lower == upper:
+            return Answer(lower, upper, "proved", 0, steps)
+        if width or limits.nodes is not None or limits.seconds is not None:
+            upper, steps, nodes = self.incumbent(position, max(1, width))
+        stopped = "proved"
+        if lower < upper:
+            stopped, below, best, spent = self.prove(position, upper, limits, nodes, began)
+            nodes += spent
+            lower = min(max(lower, below), upper, best)
+            if best < upper:
+                upper, steps = best, []
+        if lower == upper and position.pass_[0] == AT_REST:
+            write_key(self.instance, position.codes, position.now, self.stack.kinds, self.stack.key)
+            learn(self.memo, self.stack.key, lower, upper)
+        return Answer(lower, upper, "proved" if lower == upper else stopped, nodes, steps)
+
+    def incumbent(self, position: Position, width: int) -> tuple[int, list[tuple[int, int]], int]:
+        """A beam's cost, steps and number of states."""
+        instance, words = self.instance, key_words(self.instance)
+        room, slots, trail = 64 * width + 1024, 4096, 64 * width + 256
+        greedy, upper = instance.n > 8, int(UNKNOWN)
+        layers = beam.new_layers(instance.n, width, room, trail, words)
+        steps = new_steps(instance.n, room)
+        while True:
+            status = beam.run_beam(instance, new_memo(instance, slots), self.scratch, steps, layers, position.codes,
+                                   position.now, position.pass_, greedy, upper)
+            if status == beam.DONE:
+                return int(layers.registers[beam.BEST]), beam.trail_of(layers), int(layers.registers[beam.NODES])
+            if status == beam.WIDE:
+                if not self._wider():
+                    greedy = True
+            elif status == beam.GROW_SEEN:
+                slots *= 4
+            else:
+                room, trail = room * 2, trail * 2
+                layers = beam.new_layers(instance.n, width, room, trail, words)
+                steps = new_steps(instance.n, room)
+
+    def prove(self, position: Position, window: int, limits: Limits, used: int,
+              began: float) -> tuple[Stopped, int, int, int]:
+        """(why it stopped, lower bound, best cost found below `window` or UNKNOWN, states)."""
+        stack = self.stack
+        descent.begin(stack, position.codes, position.now, position.pass_, window)
+        stack.registers[descent.NODES] = 0
+        while True:
+            spent = int(stack.registers[descent.NODES])
+            allowance = SLICE if limits.nodes is None else min(SLICE, limits.nodes - used - spent)
+            if allowance <= 0:
+                return "nodes", 0, int(UNKNOWN), spent
+            if limits.seconds is not None and perf_counter() - began >= limits.seconds:
+                return "seconds", 0, int(UNKNOWN), spent
+            status = descent.descend(self.instance, self.memo, self.scratch, self.steps, stack, allowance)
+            if status == descent.FINISHED:
+                registers = stack.registers
+                return ("proved", int(registers[descent.LOWER]), int(registers[descent.UPPER]),
+                        int(registers[descent.NODES]))
+            if status == descent.MEMO_FULL:
+                self.memo = grown(self.instance, self.memo)
+            elif status in (descent.STEPS_FULL, descent.STACK_FULL):
+                self._deeper(status == descent.STEPS_FULL)
+                stack = self.stack
+            elif status == descent.WIDE and not self._wider():
+                return "nodes", 0, int(UNKNOWN), spent
+
+    def schedule(self, position: Position, value: int) -> list[tuple[int, int]]:
+        """Steps of a schedule of cost `value`, which a finished search has found."""
+        trail = np.zeros((int(self.instance.done.sum()) + 2 * self.instance.n, 2), np.int64)
+        while True:
+            length = descent.follow(self.instance, self.memo, self.scratch, self.steps, self.stack, position.codes,
+                                    position.now, position.pass_, value, trail)
+            if length >= 0:
+                return [(int(rows), int(end)) for rows, end in trail[:length]]
+            if length == -2:
+                raise RuntimeError("the memo does not hold the schedule it proved")
+            self._deeper(more_steps=True)
+            self._wider()
+
+    def _wider(self) -> bool:
+        """Enlarge the memory for row sets; False at its limit."""
+        width = self.scratch.subsets.shape[1]
+        if width >= MAX_SUBSETS:
+            return False
+        self.scratch = new_scratch(self.instance, 4 * width)
+        return True
+
+    def _deeper(self, more_steps: bool) -> None:
+        """Enlarge the buffer of steps, or the stack, keeping what they hold."""
+        levels, room = len(self.stack.now), len(self.steps.ticks)
+        stack = descent.new_stack(self.instance.n, levels if more_steps else 2 * levels, 2 * room if more_steps else room,
+                                  key_words(self.instance))
+        for old, new in zip(self.stack, stack, strict=True):
+            new[:len(old)] = old
+        self.stack = stack
+        if more_steps:
+            steps = new_steps(self.instance.n, 2 * room)
+            for before, after in zip(self.steps, steps, strict=True):
+                after[:room] = before
+            self.steps = steps
