@@ -9,10 +9,14 @@ from __future__ import annotations
 MAX_SHOWN = 80
 
 
+def one_line(text: str) -> str:
+    """`text` with everything that is not printable (line ends, terminal codes, lone surrogates) escaped."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
 def shown(value: object) -> str:
     """`repr(value)`, shortened so that a hostile value cannot flood the terminal."""
-    text = value if isinstance(value, str) else repr(value)
-    text = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
+    text = one_line(value if isinstance(value, str) else repr(value))
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text)} characters)"
 
 
@@ -27,7 +31,7 @@ class InputError(DrexError):
 
     def __init__(self, source: str, field: str, value: object, expected: str) -> None:
         self.source, self.field, self.value, self.expected = source, field, value, expected
-        super().__init__(f"{source}: {field} = {shown(value)}: expected {expected}")
+        super().__init__(f"{one_line(source)}: {shown(field)} = {shown(value)}: expected {expected}")
 
 
 class RecordError(InputError, ValueError):

@@ -8,6 +8,7 @@ product. Text is parsed with Python's own parser and translated node by node: no
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from functools import reduce
@@ -24,6 +25,7 @@ Scalar: TypeAlias = Any  # a sympy Expr
 MAX_TEXT = 4000
 MAX_NUMBER = 2**53
 MAX_NESTING = 40
+MAX_CHOICES = 16  # sympy compares all arguments of min and max in pairs, slowly: 50 take seconds, 400 minutes
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Condition]] = {
     ast.Lt: sympy.Lt, ast.LtE: sympy.Le, ast.Gt: sympy.Gt, ast.GtE: sympy.Ge, ast.Eq: sympy.Eq,
@@ -78,9 +80,16 @@ def _parse(text: object, what: str) -> ast.expr:
     if len(text) > MAX_TEXT:
         raise PolicyError(f"{what}: the expression has {len(text)} characters, at most {MAX_TEXT} are accepted")
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Python merely warns of is rejected below, by name
+            tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise PolicyError(f"{what}: {text[:80]!r} is not an expression") from error
+    chosen = sum(len(node.args) for node in ast.walk(tree) if isinstance(node, ast.Call))
+    if chosen > MAX_CHOICES:
+        raise PolicyError(f"{what}: min/max over {chosen} arguments in {text[:80]!r}, at most {MAX_CHOICES} "
+                          "are accepted")
+    return tree
 
 
 class _Translator:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,34 +20,39 @@ from drex_runtime.errors import InputError
 
 Record = TypeVar("Record")
 MAX_JSON_BYTES = 1 << 30
+MAX_DIGITS = 1000
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:
     """Write `data` to `path` through a temporary file and a rename; nothing half-written remains."""
     raw = data.encode("utf-8") if isinstance(data, str) else data
-    handle, temporary = -1, ""
+    temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
         with os.fdopen(handle, "wb") as stream:
             stream.write(raw)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        temporary = ""
     except OSError as error:
+        raise InputError(str(path), "file", error.strerror, "a writable path with free space") from error
+    finally:  # also after Ctrl-C
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
-        raise InputError(str(path), "file", error.strerror, "a writable path with free space") from error
 
 
 def read_text(path: Path, limit: int = MAX_JSON_BYTES) -> str:
     """The UTF-8 text of `path` (BOM accepted); size is checked before reading."""
     try:
-        size = path.stat().st_size
-        if size > limit:
-            raise InputError(str(path), "size", f"{size} bytes", f"at most {limit} bytes")
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            raw = stream.read(limit + 1) if size <= limit else b""  # a pipe has size 0 and any length
+        if max(size, len(raw)) > limit:
+            raise InputError(str(path), "size", f"{max(size, len(raw))} bytes", f"at most {limit} bytes")
+        return raw.decode("utf-8-sig")
     except OSError as error:
         raise InputError(str(path), "file", error.strerror, "a readable file") from error
     except UnicodeDecodeError as error:
@@ -59,6 +65,15 @@ def parse_json(text: str, source: str) -> Any:
     def constant(name: str) -> Any:
         raise InputError(source, "number", name, "a finite JSON number")
 
+    def decimal(digits: str) -> float:
+        value = float(digits)
+        return value if isfinite(value) else constant(digits)
+
+    def integer(digits: str) -> int:
+        if len(digits) > MAX_DIGITS:  # Python refuses to convert thousands of digits, with a bare ValueError
+            raise InputError(source, "number", digits, f"at most {MAX_DIGITS} digits")
+        return int(digits)
+
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: dict[str, Any] = {}
         for key, value in items:
@@ -68,11 +83,12 @@ def parse_json(text: str, source: str) -> Any:
         return seen
 
     try:
-        return json.loads(text, parse_constant=constant, object_pairs_hook=pairs)
+        return json.loads(text, parse_constant=constant, parse_float=decimal, parse_int=integer,
+                          object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
         raise InputError(source, f"line {error.lineno} column {error.colno}", error.msg, "valid JSON") from error
     except RecursionError as error:
-        raise InputError(source, "nesting", "too deep", "JSON nested less than 1000 levels") from error
+        raise InputError(source, "nesting", "too deep", "a few levels") from error
 
 
 def read_record(path: Path, schema: str, adapter: TypeAdapter[Record]) -> Record:
@@ -92,6 +108,8 @@ def parse_record(text: str, source: str, schema: str, adapter: TypeAdapter[Recor
         return adapter.validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         raise as_input_error(error, source) from error
+    except RecursionError as error:  # json.dumps gives up a little earlier than json.loads
+        raise InputError(source, "nesting", "too deep", "a few levels") from error
 
 
 def as_input_error(error: ValidationError, source: str) -> InputError:
@@ -110,5 +128,3 @@ def write_record(path: Path, schema: str, record: Record, adapter: TypeAdapter[R
     """Write `record` as versioned JSON, atomically."""
     body = adapter.dump_python(record, mode="json", exclude_none=True)
     write_atomic(path, json.dumps({"schema": schema, **body}, indent=1, ensure_ascii=False) + "\n")
-
-
