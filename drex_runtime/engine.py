@@ -1,0 +1,221 @@
+"""The engine: `step()` = schedule, launch, post-process. Everything else is a room off this corridor.
+
+Decisions come from the engine's own pools (`execution.scheduler`) after real forwards (`execution.runner`); the
+mechanics are those of the scheduling model, so that engine and simulator take the same decisions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from drex_runtime.execution.attention import DecodeAttention
+from drex_runtime.execution.clock import Clock, RealClock
+from drex_runtime.execution.exits import ExitRule
+from drex_runtime.execution.intake import Intake
+from drex_runtime.execution.launch_index import LaunchIndex
+from drex_runtime.execution.memory import KVConfig
+from drex_runtime.execution.requests import Sequence
+from drex_runtime.execution.runner import Runner
+from drex_runtime.execution.scheduler import Batch, Launch, Scheduler
+from drex_runtime.execution.statistics import Statistics, Stopwatch
+from drex_runtime.kv.integrity import check_integrity
+from drex_runtime.model import EarlyExitLlama
+from drex_runtime.policies.bind import BoundPolicy
+from drex_runtime.simulator.events import LaunchRecord
+
+
+class Engine:
+    """Continuous batching of early-exit decoding under any policy table. Not thread-safe: one caller at a time.
+
+    `clock` None: the real one. `launches`: where launch records go (None: not kept). `stopwatch.enabled` turns
+    timing of parts on. Raises InputError where model, profile and resources do not fit each other.
+    """
+
+    def __init__(self, model: EarlyExitLlama, policy: BoundPolicy, *, clock: Clock | None = None,
+                 kv: KVConfig | None = None, max_model_len: int | None = None,
+                 attention: DecodeAttention | None = None, launches: list[LaunchRecord] | None = None) -> None:
+        self.intake = Intake(model.config, policy, kv, max_model_len)
+        self.profile, self.launches = policy.profile, launches
+        self.clock = clock or RealClock(policy.profile.tick)
+        self.statistics, self.stopwatch = Statistics(), Stopwatch()
+        self.runner = Runner(model, policy.config.max_num_seqs, self.intake.kv, self.statistics, attention)
+        self.scheduler = Scheduler(policy, self.runner)
+        self.exits = ExitRule(model.config.confidence, model.config.thresholds)
+
+    def submit(self, sequence: Sequence) -> Sequence:
+        """Queue a request made by `intake`."""
+        self.scheduler.submit(sequence)
+        return sequence
+
+    def abort(self, sequence: Sequence) -> None:
+        """Drop an unfinished request between steps; row and memory are free at once."""
+        self.scheduler.withdraw(sequence)
+        sequence.finished = "abort"
+
+    @property
+    def has_work(self) -> bool:
+        """Whether any request is unfinished."""
+        return self.scheduler.has_work
+
+    @torch.inference_mode()
+    def step(self) -> Batch:
+        """One decision and what follows from it. Returns the sequences that got a token."""
+        now = self.clock.now()
+        with self.stopwatch.time("decision", self.statistics.launches + 1):
+            launch = self.scheduler.decide(now)
+        if launch.kind == "IDLE":
+            self.clock.wait_until(self.scheduler.idle_until(now, launch.rule))
+            return []
+        self._note(launch)
+        return self._prefill(launch) if launch.kind == "PREFILL" else self._run(launch)
+
+    # ---- launches -----------------------------------------------------------------------------------------
+    def _prefill(self, launch: Launch) -> Batch:
+        self.statistics.prefills += 1
+        self.scheduler.begin(launch)
+        chunks = [(sequence.row, sequence.prompt_ids[sequence.prefilled:sequence.prefilled + count], sequence.prefilled)
+                  for sequence, count in launch.chunks]
+        tokens = sum(count for _, count in launch.chunks)
+        pairs = sum(count * sequence.prefilled for sequence, count in launch.chunks)
+        with self.stopwatch.time("prefill", self.statistics.launches, rows=tokens, context=pairs):
+            state = self.runner.prefill(chunks)
+            for sequence, count in launch.chunks:
+                sequence.prefilled += count
+            done = [sequence for sequence, _ in launch.chunks if sequence.is_prefilled]
+            if done:
+                at = [at for at, (sequence, _) in enumerate(launch.chunks) if sequence.is_prefilled]
+                self._choose(done, self.runner.prompt_logits(state, at))
+        self.clock.spend(self.profile.prefill_cost(tokens, pairs))
+        for sequence in done:
+            self.scheduler.prefilled(sequence)
+        return self._emit(done, self.runner.num_segments)
+
+    def _run(self, launch: Launch) -> Batch:
+        """A pass: from `launch.pool` to the first ramp that ends it, or to the LM head."""
+        with self.stopwatch.time("start", self.statistics.launches, launch.pool, len(launch.batch)):
+            batch, segment = self.scheduler.begin(launch), launch.pool
+            index = self.runner.index([sequence.row for sequence in batch])
+        self.clock.spend(self.profile.start_cost(segment))
+        while True:
+            self._segment(segment, index, batch)
+            if segment == self.runner.num_segments:
+                self._fill(sum(sequence.latched > 0 for sequence in batch))
+                return self._emit(batch, segment)
+            exits = 0
+            if self.scheduler.consults(segment, batch):
+                ready, logits = self._consult(segment, index, batch)
+                exits = len(ready)
+                if exits == len(batch):
+                    return self._leave(segment, batch)
+                action = self.scheduler.ramp_rule(segment, batch, exits).action
+                if action == "SPLIT":
+                    return self._split(segment, ready, [sequence for sequence in batch if sequence.pending is None])
+                if action == "EXIT_ALL":
+                    self.statistics.involuntary_exits += len(batch) - exits
+                    self._choose(batch, logits)
+                    return self._leave(segment, batch)
+                self._latch(segment, ready, released=action == "RELEASE")
+            if joined := self.scheduler.joining(segment, batch, exits):
+                self.statistics.rows_joined += len(joined)
+                batch += joined
+                index = self.runner.index([sequence.row for sequence in batch])
+            segment += 1
+
+    # ---- parts of a pass ----------------------------------------------------------------------------------
+    def _segment(self, segment: int, index: LaunchIndex, batch: Batch) -> None:
+        context = sum(sequence.spec.prompt_tokens + sequence.emitted for sequence in batch)
+        with self.stopwatch.time("segment", self.statistics.launches, segment, len(batch), context):
+            self.runner.segment(segment, index, [sequence.latched > 0 for sequence in batch])
+            if segment == self.runner.num_segments:
+                self._choose(batch, self.runner.logits(index))
+        self.clock.spend(self.profile.segment_cost(segment, len(batch), context))
+
+    def _consult(self, ramp: int, index: LaunchIndex, batch: Batch) -> tuple[Batch, Tensor]:
+        """Pay the ramp, learn who is ready; what ready rows would emit here becomes their pending token."""
+        with self.stopwatch.time("ramp", self.statistics.launches, ramp, len(batch)):
+            logits = self.runner.logits(index, ramp)
+            mask = self.exits.ready(ramp, logits, batch)
+            ready = [sequence for sequence, leaves in zip(batch, mask, strict=True) if leaves]
+            self._choose(ready, logits[torch.from_numpy(mask)] if len(ready) < len(batch) else logits)
+        self.clock.spend(self.profile.ramp_cost(ramp, len(batch)))
+        return ready, logits
+
+    def _choose(self, batch: Batch, logits: Tensor) -> None:
+        """Pick a token for those of `batch` (rows of `logits`) that have none pending."""
+        at = [at for at, sequence in enumerate(batch) if sequence.pending is None]
+        if len(at) < len(batch):
+            logits = logits[torch.tensor(at, dtype=torch.int64)]
+        if at:
+            chosen = self.runner.sampler.choose(logits, [batch[place].row for place in at])
+            for place, choice in zip(at, chosen, strict=True):
+                batch[place].pending = choice
+
+    def _split(self, ramp: int, ready: Batch, staying: Batch) -> Batch:
+        self.statistics.splits += 1
+        self.statistics.rows_parked += len(staying)
+        out = self._leave(ramp, ready)
+        with self.stopwatch.time("rebatch", self.statistics.launches, ramp, len(staying)):
+            now = self.clock.now()
+            for sequence in staying:
+                self.scheduler.enter(ramp + 1, sequence, now)
+        self.clock.spend(self.profile.rebatch)
+        return out
+
+    def _leave(self, ramp: int, batch: Batch) -> Batch:
+        """These rows emit here; they own nothing deeper."""
+        self._fill(len(batch))
+        return self._emit(batch, ramp, shared=True)
+
+    def _latch(self, ramp: int, ready: Batch, *, released: bool) -> None:
+        """Ready rows stay: they will emit this ramp's token and share their entries as if they had left."""
+        new = [sequence for sequence in ready if not sequence.latched]
+        if new:
+            self.runner.share(ramp, [sequence.row for sequence in new])
+        for sequence in new:
+            sequence.latched = ramp
+        if not released:
+            self.statistics.involuntary_stays += len(ready)
+            return
+        now = self.clock.now()
+        for sequence in ready:
+            sequence.stamped = now if sequence.stamped < 0 else sequence.stamped
+
+    def _fill(self, rows: int) -> None:
+        self.clock.spend(self.profile.fill_cost(rows))
+
+    def _emit(self, batch: Batch, segment: int, *, shared: bool = False) -> Batch:
+        """The pending tokens are out: requests end, or wait in pool 1 for their next pass."""
+        with self.stopwatch.time("emit", self.statistics.launches, segment, len(batch)):
+            if shared and batch:
+                self.runner.share(segment, [sequence.row for sequence in batch])
+            now = self.clock.now()
+            for sequence in batch:
+                depth = sequence.latched or segment
+                self.statistics.early_tokens += depth < self.runner.num_segments
+                token = sequence.emit(depth, now)
+                if sequence.finished:
+                    self.scheduler.leave(sequence)
+                else:
+                    self.runner.advance(sequence.row, token, sequence.positions - 1)
+                    self.scheduler.enter(1, sequence, now)
+            self.statistics.tokens += len(batch)
+        return batch
+
+    def _note(self, launch: Launch) -> None:
+        self.statistics.launches += 1
+        if self.launches is not None:
+            rows = launch.batch or tuple(sequence for sequence, _ in launch.chunks)
+            self.launches.append(LaunchRecord(self.clock.now(), launch.kind, launch.pool,
+                                              tuple(sequence.index for sequence in rows), launch.rule))
+
+    # ---- all the way --------------------------------------------------------------------------------------
+    def run(self) -> None:
+        """Step until every submitted request is finished."""
+        while self.has_work:
+            self.step()
+
+    def check(self) -> None:
+        """Check that the KV cache leaks nothing and owns nothing twice. KVPoolError otherwise."""
+        held = [sequence for sequence in self.scheduler.at_row if sequence is not None]
+        check_integrity(self.runner.memory.tables, {sequence.row: sequence.positions for sequence in held})

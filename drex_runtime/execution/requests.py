@@ -1,0 +1,140 @@
+"""Requests on their way through the engine: sampling parameters, state in flight, what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from drex_runtime.errors import RecordError
+from drex_runtime.records.workload import Request
+
+FinishReason = Literal["stop", "length", "abort"]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How tokens are chosen and when a request ends. temperature 0 = greedy.
+
+    `seed` None: derived from the request's id, so that a run repeats. `stop_token_ids` and the model's eos ids end
+    the output and stay in `token_ids`; `ignore_eos` lifts the latter. `logprobs` n: of the token and the n best.
+    """
+
+    max_tokens: int = 128
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        checks = (("max_tokens", self.max_tokens, 1 <= self.max_tokens < 2**31, "an integer of 1 or more"),
+                  ("temperature", self.temperature, 0 <= self.temperature <= 100, "a number from 0 to 100"),
+                  ("top_k", self.top_k, 0 <= self.top_k < 2**31, "0 (off) or more"),
+                  ("top_p", self.top_p, 0 < self.top_p <= 1, "a number above 0, at most 1"),
+                  ("seed", self.seed, self.seed is None or 0 <= self.seed < 2**63, "an integer from 0 to 2^63 - 1"),
+                  ("logprobs", self.logprobs, self.logprobs is None or 0 <= self.logprobs <= 1000, "0 to 1000"))
+        for name, value, good, expected in checks:
+            if not good:
+                raise RecordError("sampling", name, value, expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Logprob:
+    """Log probabilities of one output token at temperature 1: its own, and the best (id, value) pairs."""
+
+    value: float
+    best: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A token chosen by some head, not necessarily out yet."""
+
+    token: int
+    logprob: Logprob | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Sequence:
+    """One request in the engine.
+
+    `spec` is its record (scripted depths, or full depth assumed, for due dates and the scheduler), `index` its place
+    in submission order, `row` its row of the hidden-state buffer (-1: no place). `latched`: the ramp at which the
+    running token became ready (0: none), `pending` what that ramp chose, `stamped` a RELEASE's time.
+    """
+
+    index: int
+    spec: Request
+    params: SamplingParams
+    prompt_ids: tuple[int, ...]
+    scripted: bool = False
+    stop_ids: frozenset[int] = frozenset()
+    row: int = -1
+    prefilled: int = 0
+    latched: int = 0
+    stamped: int = -1
+    pending: Choice | None = None
+    last: int = 0
+    finished: FinishReason | None = None
+    output_ids: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    logprobs: list[Logprob] = field(default_factory=list)
+
+    @property
+    def emitted(self) -> int:
+        """Output tokens so far."""
+        return len(self.output_ids)
+
+    @property
+    def is_prefilled(self) -> bool:
+        """Whether no prompt token is left to process."""
+        return self.prefilled == self.spec.prompt_tokens
+
+    @property
+    def positions(self) -> int:
+        """Positions whose K and V may exist: processed prompt (or seed token) and the tokens after it."""
+        if not self.is_prefilled:
+            return self.prefilled
+        return max(self.spec.prompt_tokens, 1) + self.emitted
+
+    @property
+    def most_positions(self) -> int:
+        """Positions a full-length output needs; the last token is never an input."""
+        return max(self.spec.prompt_tokens, 1) + self.spec.output_tokens - 1
+
+    def emit(self, depth: int, now: int) -> int:
+        """The pending token is out (stamped earlier: at that time); ends the request when it was the last."""
+        if self.pending is None:
+            raise RuntimeError(f"request {self.spec.id} emits a token that no head chose")
+        token, logprob = self.pending.token, self.pending.logprob
+        self.last = now if self.stamped < 0 else self.stamped
+        self.output_ids.append(token)
+        self.depths.append(depth)
+        self.times.append(self.last)
+        if logprob is not None:
+            self.logprobs.append(logprob)
+        self.latched, self.stamped, self.pending = 0, -1, None
+        if token in self.stop_ids:
+            self.finished = "stop"
+        elif self.emitted == self.spec.output_tokens:
+            self.finished = "length"
+        return token
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOutput:
+    """What a finished request leaves. Times in ticks of the engine's clock; `depths` = emitting segment per token."""
+
+    request_id: int
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    text: str
+    finish_reason: FinishReason
+    depths: tuple[int, ...]
+    exit_layers: tuple[int, ...]
+    arrival: int
+    token_times: tuple[int, ...]
+    logprobs: tuple[Logprob, ...] = ()

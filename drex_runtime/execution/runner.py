@@ -1,0 +1,173 @@
+"""Runner: executes segments, ramps, heads and prefills over row numbers. Decides nothing.
+
+Every request in flight has one row of `hidden[rows, d]`; a launch is an index vector. A segment reads its rows by
+index and writes them back in place, so that splitting, parking, joining and flushing move no hidden state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Items
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from drex_runtime.execution.attention import DecodeAttention, attend_chunk, decode_attention
+from drex_runtime.execution.launch_index import LEAST_ROWS, LaunchIndex, launch_index
+from drex_runtime.execution.memory import KVConfig, KVMemory
+from drex_runtime.execution.requests import Sequence
+from drex_runtime.execution.sampling import Sampler
+from drex_runtime.execution.statistics import Statistics
+from drex_runtime.kv.pool import SCRATCH
+from drex_runtime.model import EarlyExitLlama, ModelConfig
+
+PromptChunk = tuple[int, Items[int], int]  # row, token ids, position of the first
+
+
+def seed_token(config: ModelConfig) -> int:
+    """First input of a request without a prompt: the start token, else an end token, else token 0."""
+    return config.bos_id if config.bos_id is not None else next(iter(config.eos_ids), 0)
+
+
+class Runner:
+    """Model, hidden states by row, next input token and position by row, KV cache."""
+
+    def __init__(self, model: EarlyExitLlama, num_rows: int, kv: KVConfig, statistics: Statistics,
+                 attention: DecodeAttention | None = None) -> None:
+        config, weight = model.config, model.head_weight
+        self.model, self.statistics = model, statistics
+        self.scratch_row = num_rows
+        self.hidden = torch.zeros(num_rows + 1, config.hidden_size, dtype=weight.dtype)
+        self.tokens = np.zeros(num_rows + 1, dtype=np.int64)
+        self.positions = np.zeros(num_rows + 1, dtype=np.int64)
+        self.memory = KVMemory(config, kv, num_rows + 1, weight.dtype)
+        self.sampler = Sampler(num_rows + 1)
+        self.seed_token = seed_token(config)
+        self.attention = attention or decode_attention(weight.dtype)
+        self._layers = [model.layer(index) for index in range(config.num_layers)]
+        self._segments = [model.segment_layers(segment) for segment in range(1, config.num_segments + 1)]
+        self._state = torch.empty(0)  # output of the latest segment, rows as in its launch, padding included
+
+    @property
+    def num_segments(self) -> int:
+        """K + 1."""
+        return len(self._segments)
+
+    # ---- decoding -----------------------------------------------------------------------------------------
+    def index(self, rows: list[int]) -> LaunchIndex:
+        """The index vector of a launch over these rows."""
+        return launch_index(rows, self.positions, self.scratch_row)
+
+    def segment(self, segment: int, launch: LaunchIndex, latched: list[bool]) -> None:
+        """Run one segment for the launch's rows. Latched rows write no K, V: they share their exit layer's."""
+        tables = self.memory.tables
+        tables.reserve(launch.longest)
+        self._open_slots(segment, launch, np.array(latched))
+        if segment == 1:
+            state = self.model.embed(torch.from_numpy(self.tokens[launch.rows]))
+        else:
+            state = self.hidden.index_select(0, launch.tensor)
+            self.statistics.hidden_rows_read += launch.count
+        for offset, index in enumerate(self._segments[segment - 1]):
+            layer = self._layers[index]
+            query, key, value = layer.qkv(state, launch.position_tensor)
+            state = layer.finish(state, self.attention(tables, launch, segment, offset, query, key, value))
+        if segment < self.num_segments:
+            self.hidden.index_copy_(0, launch.tensor[:launch.count], state[:launch.count])
+            self.statistics.hidden_rows_written += launch.count
+        self._state = state
+        self.statistics.segment_runs += 1
+        self.statistics.rows_computed += launch.count
+        self.statistics.rows_padded += len(launch.rows) - launch.count
+
+    def _open_slots(self, segment: int, launch: LaunchIndex, latched: NDArray[np.bool_]) -> None:
+        tables, live, at = self.memory.tables, launch.live, launch.positions[:launch.count]
+        base, stride = np.full(len(launch.rows), SCRATCH), np.zeros(len(launch.rows), dtype=np.int64)
+        own = ~latched
+        if own.any():
+            owned = np.flatnonzero(own)
+            base[owned] = tables.own(segment, live[owned], at[owned])
+            stride[owned] = self.memory.pool.strides[segment - 1]
+            self.statistics.cells_owned += len(owned) * len(self._segments[segment - 1])
+        launch.write_base, launch.write_stride = base, stride
+
+    def logits(self, launch: LaunchIndex, ramp: int | None = None) -> Tensor:
+        """Logits `[rows, V]` of a ramp or (None) the LM head on what the latest segment computed."""
+        return self.model.head_logits(self._state, ramp)[:launch.count]
+
+    def share(self, segment: int, rows: list[int]) -> None:
+        """The running tokens of these rows left after `segment`: deeper entries share the exit layer's cell."""
+        index = np.array(rows, dtype=np.int64)
+        self.memory.tables.share(segment, index, self.positions[index])
+        self.statistics.cells_shared += len(rows) * sum(len(layers) for layers in self._segments[segment:])
+
+    # ---- prompts ------------------------------------------------------------------------------------------
+    def prefill(self, chunks: Items[PromptChunk]) -> Tensor:
+        """Run prompt chunks at full depth, owning their cells in all segments.
+
+        Returns the final state `[chunks, d]` of each chunk's last token (padded to 4 rows for the head).
+        """
+        parts = _parts(chunks)
+        rows = np.concatenate([np.full(len(ids), row) for row, ids, _ in chunks])
+        positions = np.concatenate([np.arange(start, start + len(ids)) for _, ids, start in chunks])
+        count = len(rows)
+        padding = (0, max(LEAST_ROWS - count, 0))
+        state = self.model.embed(torch.from_numpy(np.pad(np.concatenate([ids for _, ids, _ in chunks]), padding)))
+        place = torch.from_numpy(np.pad(positions, padding))
+        self.memory.tables.reserve(int(positions.max()) + 1)
+        for segment, layers in enumerate(self._segments, start=1):
+            base = self.memory.tables.own(segment, rows, positions)
+            self.statistics.cells_owned += count * len(layers)
+            for offset, index in enumerate(layers):
+                query, key, value = self._layers[index].qkv(state, place)
+                cells = torch.from_numpy(base + offset * self.memory.pool.strides[segment - 1])
+                self.memory.pool.keys[cells], self.memory.pool.values[cells] = key[:count], value[:count]
+                attended = torch.zeros(len(state), query.shape[1] * query.shape[2], dtype=state.dtype)
+                for (row, _, start), part in zip(chunks, parts, strict=True):
+                    keys, values = self._past(segment, offset, row, start, key[part], value[part])
+                    attended[part] = attend_chunk(query[part], keys, values, start)
+                state = self._layers[index].finish(state, attended)
+        last = [part.stop - 1 for part in parts]
+        return state[torch.tensor(last + [0] * (LEAST_ROWS - len(last)))]
+
+    def _past(self, segment: int, offset: int, row: int, start: int, key: Tensor,
+              value: Tensor) -> tuple[Tensor, Tensor]:
+        """K and V of a row up to the end of its chunk; earlier chunks are gathered (and counted)."""
+        if not start:
+            return key, value
+        cells = torch.from_numpy(self.memory.tables.cells(segment, row, start, offset))
+        self.statistics.prompt_cells_gathered += start
+        pool = self.memory.pool
+        return torch.cat((pool.keys[cells], key)), torch.cat((pool.values[cells], value))
+
+    def prompt_logits(self, state: Tensor, which: list[int]) -> Tensor:
+        """Logits of the chunks (by position) whose prompt is complete, from what `prefill` returned."""
+        return self.model.head_logits(state)[torch.tensor(which, dtype=torch.int64)]
+
+    # ---- places -------------------------------------------------------------------------------------------
+    def can_hold(self, positions: int) -> bool:
+        """See `Places`."""
+        return self.memory.can_hold(positions)
+
+    def occupy(self, sequence: Sequence) -> None:
+        """See `Places`. A request without a prompt starts from the model's seed token at position 0."""
+        self.memory.promise(sequence.most_positions)
+        seed = sequence.params.seed
+        self.sampler.admit(sequence.row, sequence.params, sequence.spec.id if seed is None else seed)
+        self.tokens[sequence.row], self.positions[sequence.row] = self.seed_token, 0
+
+    def vacate(self, sequence: Sequence) -> None:
+        """See `Places`."""
+        self.memory.tables.release(sequence.row, sequence.positions)
+        self.memory.take_back(sequence.most_positions)
+
+    def advance(self, row: int, token: int, position: int) -> None:
+        """The row's next input; the noise of its next output is new."""
+        self.tokens[row], self.positions[row] = token, position
+        self.sampler.counter[row] += np.uint64(1)
+
+
+def _parts(chunks: Items[PromptChunk]) -> list[slice]:
+    ends = np.cumsum([len(ids) for _, ids, _ in chunks]).tolist()
+    return [slice(end - len(ids), end) for end, (_, ids, _) in zip(ends, chunks, strict=True)]

@@ -1,0 +1,217 @@
+"""The engine's own pools and decisions: who waits, who holds a row, what is launched next.
+
+Holds no model state. The policy is asked through its `BoundPolicy`, as the simulators ask it; what the policy sees
+comes from here alone. Source: scheduling model, sections Decisions and Observations.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Sequence as Items
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from drex_runtime.errors import PolicyError
+from drex_runtime.execution.requests import Sequence
+from drex_runtime.policies.bind import PREFILL, BoundPolicy, BoundRampRule
+from drex_runtime.scheduling.pools import Census, Pools, next_token_due, ramp_view
+
+Batch = list[Sequence]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One decision: chunks (sequence, prompt tokens) of a PREFILL, or the first rows of a pool."""
+
+    kind: Literal["PREFILL", "RUN", "IDLE"]
+    rule: str
+    pool: int = 0
+    chunks: tuple[tuple[Sequence, int], ...] = ()
+    batch: tuple[Sequence, ...] = ()
+
+
+class Places(Protocol):
+    """Who fills the places: rows of the hidden-state buffer and the memory behind them."""
+
+    def can_hold(self, positions: int) -> bool:
+        """Whether memory for one more request of so many positions is there beside what is promised already."""
+
+    def occupy(self, sequence: Sequence) -> None:
+        """`sequence.row` serves this sequence from now on."""
+
+    def vacate(self, sequence: Sequence) -> None:
+        """The sequence is over: its row and memory are free."""
+
+
+class Scheduler:
+    """Pools 1..K+1 of row numbers, the queue of prompts, and the places."""
+
+    def __init__(self, policy: BoundPolicy, places: Places) -> None:
+        self.policy, self.config, self.places = policy, policy.config, places
+        self.pools = Pools(policy.num_segments, policy.policy.order)
+        self.waiting: list[Sequence] = []  # not fully prefilled, in (arrival, id) order
+        self.at_row: list[Sequence | None] = [None] * self.config.max_num_seqs
+        self.decodes_since_prefill = self.idle_streak = self.delayed_by_memory = 0
+        self._free_rows = list(range(self.config.max_num_seqs - 1, -1, -1))
+        self._prefilling: set[Sequence] = set()  # hold a place and a part of their prompt is still to come
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that hold a place."""
+        return len(self.at_row) - len(self._free_rows)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether any request is unfinished."""
+        return bool(self.waiting) or self.in_flight > 0
+
+    def submit(self, sequence: Sequence) -> None:
+        """A request joins the queue (it may arrive in the future)."""
+        insort(self.waiting, sequence, key=lambda item: (item.spec.arrival, item.spec.id))
+
+    # ---- at a decision ------------------------------------------------------------------------------------
+    def decide(self, now: int) -> Launch:
+        """Admit, age the pools, ask the policy. The launch's rows stay pooled until `begin`."""
+        self._admit(now)
+        self.pools.count_decision()
+        plan = self._prefill_plan(now)
+        arrived = bisect_right(self.waiting, now, key=lambda item: item.spec.arrival) - len(self._prefilling)
+        census = Census(arrived, self.in_flight, self.config.batch_max, self.config.max_num_seqs,
+                        self.decodes_since_prefill)
+        rule = self.policy.launch_rule(self.pools.launch_view(now, census), bool(plan))
+        if rule is None or rule.target < 0:
+            return Launch("IDLE", rule.label if rule else "")
+        self.idle_streak = 0
+        if rule.target == PREFILL:
+            return Launch("PREFILL", rule.label, chunks=tuple(plan))
+        rows = self.pools.first(rule.target, self.policy.batch_limit)
+        return Launch("RUN", rule.label, rule.target, batch=self._sequences(rows))
+
+    def idle_until(self, now: int, rule: str) -> int:
+        """The end of an IDLE. PolicyError where idling leads nowhere."""
+        coming = min((item.spec.arrival for item in self.waiting if item.spec.arrival > now), default=None)
+        longest = self.config.idle_max
+        if coming is not None:
+            self.idle_streak = 0
+            return coming if longest is None else min(coming, now + longest)
+        self.idle_streak += int(len(self.pools) > 0 or bool(self._prefill_plan(now)))
+        if longest is None or self.idle_streak >= 2:
+            sizes = ", ".join(f"pool {pool}: {self.pools.size(pool)}" for pool in range(1, len(self.pools.ages) + 1))
+            raise PolicyError(f"policy {self.policy.policy.name} idles for ever at clock {now} (rule "
+                              f"{rule or 'none holds'}): nothing is to come; {sizes}, {len(self.waiting)} waiting")
+        return now + longest
+
+    def begin(self, launch: Launch) -> Batch:
+        """Take the launch's rows out of their pool, or give its new prompts their places."""
+        if launch.kind == "PREFILL":
+            self.decodes_since_prefill = 0
+            for sequence, _ in launch.chunks:
+                if sequence.row < 0:
+                    self._place(sequence)
+                    self._prefilling.add(sequence)
+            return [sequence for sequence, _ in launch.chunks]
+        if launch.pool == 1:
+            self.decodes_since_prefill += 1
+        self.pools.remove(launch.pool, tuple(sequence.row for sequence in launch.batch))
+        self.pools.ran(launch.pool)
+        return list(launch.batch)
+
+    # ---- in a pass ----------------------------------------------------------------------------------------
+    def consults(self, ramp: int, batch: Batch) -> bool:
+        """Whether the policy consults this ramp for this batch."""
+        return self.policy.consults(ramp, self._ramp_view(ramp, batch, 0))
+
+    def ramp_rule(self, ramp: int, batch: Batch, exits: int) -> BoundRampRule:
+        """What happens at a consulted ramp where somebody is not ready."""
+        return self.policy.ramp_rule(ramp, self._ramp_view(ramp, batch, exits))
+
+    def joining(self, ramp: int, batch: Batch, exits: int) -> Batch:
+        """Rows of the next pool that fill up the passing batch, taken out of their pool."""
+        room = self.config.batch_max - len(batch)
+        if not room or not self.pools.size(ramp + 1):
+            return []
+        if not self.policy.joins(ramp, self._ramp_view(ramp, batch, exits)):
+            return []
+        rows = self.pools.first(ramp + 1, room)
+        self.pools.remove(ramp + 1, rows)
+        return list(self._sequences(rows))
+
+    def enter(self, pool: int, sequence: Sequence, now: int) -> None:
+        """The sequence's row waits in `pool` from now on."""
+        due = next_token_due(sequence.spec, sequence.emitted, sequence.last)
+        self.pools.add(pool, sequence.row, now=now, request_id=sequence.spec.id, due=due)
+
+    def prefilled(self, sequence: Sequence) -> None:
+        """The prompt is done: the sequence leaves the queue."""
+        self.waiting.remove(sequence)
+        self._prefilling.discard(sequence)
+
+    def leave(self, sequence: Sequence) -> None:
+        """The sequence's place is free at once."""
+        self.places.vacate(sequence)
+        self.at_row[sequence.row] = None
+        self._free_rows.append(sequence.row)
+        sequence.row = -1
+
+    def withdraw(self, sequence: Sequence) -> None:
+        """Take a sequence out of queue, pools and place, wherever it waits (not during a pass)."""
+        if sequence in self.waiting:
+            self.waiting.remove(sequence)
+            self._prefilling.discard(sequence)
+        for pool in range(1, self.policy.num_segments + 1):
+            if sequence.row >= 0 and sequence.row in self.pools.rows(pool):
+                self.pools.remove(pool, (sequence.row,))
+        if sequence.row >= 0:
+            self.leave(sequence)
+
+    # ---- inside -------------------------------------------------------------------------------------------
+    def _ramp_view(self, ramp: int, batch: Batch, exits: int) -> tuple[int, ...]:
+        return ramp_view(ramp, len(batch), exits, self.pools.size(ramp + 1), self.config.batch_max)
+
+    def _sequences(self, rows: Items[int]) -> tuple[Sequence, ...]:
+        found = tuple(sequence for row in rows if (sequence := self.at_row[row]) is not None)
+        if len(found) != len(rows):
+            raise PolicyError(f"rows {tuple(rows)} are pooled but not all of them hold a request")
+        return found
+
+    def _place(self, sequence: Sequence) -> None:
+        sequence.row = self._free_rows.pop()
+        self.at_row[sequence.row] = sequence
+        self.places.occupy(sequence)
+
+    def _admit(self, now: int) -> None:
+        """Zero-prompt requests that have arrived enter pool 1 while places (and memory) last."""
+        for sequence in list(self.waiting):
+            if sequence.spec.arrival > now or not self._free_rows:
+                return
+            if sequence.spec.prompt_tokens:
+                continue
+            if not self.places.can_hold(sequence.most_positions):
+                self.delayed_by_memory += 1
+                return
+            self._place(sequence)
+            self.waiting.remove(sequence)
+            self.enter(1, sequence, now)
+
+    def _prefill_plan(self, now: int) -> list[tuple[Sequence, int]]:
+        """The chunks (sequence, prompt tokens) a PREFILL would process now."""
+        budget = self.config.prefill_tokens
+        free, chunks, promised = len(self._free_rows), list[tuple[Sequence, int]](), 0
+        for sequence in self.waiting:
+            if not sequence.spec.prompt_tokens:
+                continue
+            if sequence.spec.arrival > now or (budget is not None and budget <= 0):
+                break
+            if sequence.row < 0:
+                if free <= 0:
+                    break
+                if not self.places.can_hold(promised + sequence.most_positions):
+                    self.delayed_by_memory += 1
+                    break
+                promised += sequence.most_positions
+                free -= 1
+            left = sequence.spec.prompt_tokens - sequence.prefilled
+            chunk = left if budget is None else min(left, budget)
+            budget = None if budget is None else budget - chunk
+            chunks.append((sequence, chunk))
+        return chunks
