@@ -32,6 +32,6 @@ class Bigram:
         backed_off = torch.where(totals > 0, discount * followers / totals.clamp(min=1), 1.0)
         self.log_probability = (kept + backed_off * continuation).log()
 
-    def perplexity(self, stream: Tensor) -> float:
-        """exp of the mean negative log-likelihood of each token given the one before it."""
-        return math.exp(-self.log_probability[stream[:-1], stream[1:]].mean().item())
+    def perplexity(self, before: Tensor, tokens: Tensor) -> float:
+        """exp of the mean negative log-likelihood of `tokens`, each given the one in `before`; same shapes."""
+        return math.exp(-self.log_probability[before, tokens].mean().item())

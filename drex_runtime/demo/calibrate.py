@@ -41,19 +41,13 @@ def halves(documents: Sequence[Document]) -> tuple[list[Document], list[Document
     return by_size[0::2], by_size[1::2]
 
 
-def draw_sample(
-    documents: Sequence[Document],
-    tokenizer: Tokenizer,
-    prompts: int = 96,
-    prompt_tokens: int = 64,
-    new_tokens: int = 96,
-    text_windows: int = 64,
-    window_tokens: int = 256,
-) -> HeldOutSample:
+def draw_sample(documents: Sequence[Document], tokenizer: Tokenizer, sizes: Measurement) -> HeldOutSample:
     """Stretches spread evenly over the documents."""
     stream = token_stream(documents, tokenizer)
     return HeldOutSample(
-        windows(stream, prompt_tokens, prompts), new_tokens, windows(stream, window_tokens, text_windows)
+        prompts=windows(stream, sizes.prompt_tokens, sizes.prompts),
+        new_tokens=sizes.new_tokens,
+        text=windows(stream, sizes.window_tokens, sizes.windows),
     )
 
 

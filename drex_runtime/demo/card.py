@@ -42,13 +42,13 @@ class ThresholdRow:
 
 @dataclass(frozen=True)
 class Measurement:
-    """How much held-out text the table was measured on: prompts of `prompt_tokens`, continued."""
+    """How much held-out text is measured on (at most): prompts continued greedily, windows of given text."""
 
-    prompts: int
-    prompt_tokens: int
-    new_tokens: int
-    windows: int
-    window_tokens: int
+    prompts: int = 96
+    prompt_tokens: int = 64
+    new_tokens: int = 96
+    windows: int = 64
+    window_tokens: int = 256
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from drex_runtime.errors import DrexError
+
 HELD_OUT_PERCENT = 8
 SMALLEST, LARGEST = 400, 300_000
 # Tests are absent from many installations; `encodings` is tables; the rest is not Python's own.
@@ -61,7 +63,7 @@ def read_corpus(seed: int) -> Corpus:
     return corpus
 
 
-class CorpusError(ValueError):
+class CorpusError(DrexError):
     """This Python has no library source to train on."""
 
 

@@ -17,7 +17,7 @@ import torch
 
 from drex_runtime.demo.bigram import Bigram
 from drex_runtime.demo.calibrate import choose_threshold, draw_sample, halves, threshold_table
-from drex_runtime.demo.card import Card, file_hashes, write_card
+from drex_runtime.demo.card import Card, Measurement, file_hashes, write_card
 from drex_runtime.demo.corpus import Corpus, Document, read_corpus
 from drex_runtime.demo.evaluate import forced, windows
 from drex_runtime.demo.train import Trainer, TrainingPlan, TrainingProgress, TrainingResult
@@ -59,6 +59,7 @@ def train_demo(
     progress: Progress = lambda message, step: None,
     steps: int | None = None,
     plan: TrainingPlan | None = None,
+    sizes: Measurement | None = None,
 ) -> Card:
     """Train the demo model for about `minutes` (or exactly `steps`) and write it to the new folder `out`.
 
@@ -74,7 +75,8 @@ def train_demo(
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        card = _train_into(work, minutes, replace(plan or TrainingPlan(), seed=seed), progress, steps)
+        corpus, result = _train_into(work, minutes, replace(plan or TrainingPlan(), seed=seed), progress, steps)
+        card = measure_demo(work, corpus, result, seed, progress, sizes or Measurement())
         work.chmod(0o755)
         work.rename(out)
     finally:
@@ -82,7 +84,9 @@ def train_demo(
     return card
 
 
-def _train_into(folder: Path, minutes: float, plan: TrainingPlan, progress: Progress, steps: int | None) -> Card:
+def _train_into(
+    folder: Path, minutes: float, plan: TrainingPlan, progress: Progress, steps: int | None
+) -> tuple[Corpus, TrainingResult]:
     progress("reading the text of this Python's library", None)
     corpus = read_corpus(plan.seed)
     vocabulary = learn_vocabulary(corpus.training, ARCHITECTURE["vocab_size"])
@@ -95,24 +99,26 @@ def _train_into(folder: Path, minutes: float, plan: TrainingPlan, progress: Prog
     trainer = Trainer(model, stream, plan)
     result = trainer.run(lambda step: progress("", step), steps, minutes * 60)
     save_model(model, folder, {**ARCHITECTURE, "early_exit": _early_exit(NO_EXITS, {})}, torch.bfloat16)
-    return measure_demo(folder, corpus, result, plan.seed, progress)
+    return corpus, result
 
 
-def measure_demo(folder: Path, corpus: Corpus, result: TrainingResult, seed: int, progress: Progress) -> Card:
+def measure_demo(
+    folder: Path, corpus: Corpus, result: TrainingResult, seed: int, progress: Progress, sizes: Measurement
+) -> Card:
     """Choose the threshold of the model in `folder`, write it to its config.json, and write its card."""
     model = load_model(folder)  # what is measured are the rounded weights that are shipped
     tokenizer = Tokenizer.load(folder)
     choose_on, claim_on = halves(corpus.held_out)
     progress("choosing the threshold on one half of the held-out documents", None)
-    calibration = threshold_table(model, draw_sample(choose_on, tokenizer))
+    calibration = threshold_table(model, draw_sample(choose_on, tokenizer, sizes))
     threshold = choose_threshold(calibration)
     progress("measuring on the other half", None)
-    sample = draw_sample(claim_on, tokenizer)
+    sample = draw_sample(claim_on, tokenizer, sizes)
     table = threshold_table(model, sample)
-    stream = token_stream(claim_on, tokenizer)
-    text = windows(stream, sample.text.shape[1])
-    bigram = Bigram(token_stream(corpus.training, tokenizer), model.config.vocab_size).perplexity(stream)
     prompt = sample.prompts.shape[1]
+    text = windows(token_stream(claim_on, tokenizer), sample.text.shape[1])
+    counts = Bigram(token_stream(corpus.training, tokenizer), model.config.vocab_size)
+    bigram = counts.perplexity(text[:, prompt:-1], text[:, prompt + 1 :])  # the tokens the model is scored on
     with_exits = forced(model, text, prompt, [float(threshold)] * len(RAMPS)).perplexity
     full_depth = forced(model, text, prompt, [1.0] * len(RAMPS)).perplexity
     row = next(row for row in table if row.threshold == threshold)
@@ -129,7 +135,7 @@ def measure_demo(folder: Path, corpus: Corpus, result: TrainingResult, seed: int
         python=platform.python_version(),
         torch=torch.__version__,
         tokenizers=tokenizers.__version__,
-        machine=f"{sys.platform} {platform.machine()}",
+        machine=f"{sys.platform} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         training_loss=result.deep_loss,
         ramp_loss=result.ramp_loss,

@@ -7,7 +7,7 @@ import pytest
 from drex_runtime.demo import DEMO_FOLDER
 from drex_runtime.demo.bigram import Bigram
 from drex_runtime.demo.calibrate import draw_sample, halves
-from drex_runtime.demo.card import EXIT_RATES, LEAST_AGREEMENT, Card, file_hashes, read_card
+from drex_runtime.demo.card import EXIT_RATES, LEAST_AGREEMENT, Card, Measurement, file_hashes, read_card
 from drex_runtime.demo.corpus import read_corpus
 from drex_runtime.demo.evaluate import forced, generated
 from drex_runtime.demo.vocabulary import token_stream
@@ -42,13 +42,14 @@ def test_the_claim_holds_on_held_out_text(card: Card, model: EarlyExitLlama) -> 
     corpus, tokenizer = read_corpus(card.seed), Tokenizer.load(DEMO_FOLDER)
     assert {d.name for d in corpus.training}.isdisjoint(card.held_out_documents)
     _, claim_on = halves(corpus.held_out)
-    sample = draw_sample(claim_on, tokenizer, prompts=scaled(48, 96), new_tokens=64, text_windows=scaled(12, 64))
+    sizes = Measurement(prompts=scaled(48, 96), new_tokens=64, windows=scaled(12, 64, "windows of held-out text"))
+    sample = draw_sample(claim_on, tokenizer, sizes)
     thresholds = [float(t) for t in model.config.thresholds]
     counts = generated(model, sample.prompts, sample.new_tokens, thresholds)
     assert EXIT_RATES[0] <= counts.exit_rate <= EXIT_RATES[1]
     assert counts.agreement >= LEAST_AGREEMENT
     bigram = Bigram(token_stream(corpus.training[::4], tokenizer), model.config.vocab_size)
     prompt = sample.prompts.shape[1]
-    limit = 0.8 * bigram.perplexity(sample.text.flatten())
+    limit = 0.8 * bigram.perplexity(sample.text[:, prompt:-1], sample.text[:, prompt + 1 :])
     assert forced(model, sample.text, prompt, thresholds).perplexity < limit
     assert forced(model, sample.text, prompt, [1.0]).perplexity < limit

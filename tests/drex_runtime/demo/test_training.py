@@ -10,7 +10,7 @@ import torch
 
 from drex_runtime.demo import make
 from drex_runtime.demo.calibrate import choose_threshold, halves
-from drex_runtime.demo.card import ThresholdRow, file_hashes, read_card
+from drex_runtime.demo.card import Measurement, ThresholdRow, file_hashes, read_card
 from drex_runtime.demo.corpus import Corpus, Document
 from drex_runtime.demo.evaluate import forced, generated, windows
 from drex_runtime.demo.make import train_demo
@@ -108,7 +108,7 @@ def test_the_folder_is_complete_or_absent(tmp_path: Path, monkeypatch: pytest.Mo
         messages.append(message if step is None else f"step {step.step}/{step.steps}")
 
     out = tmp_path / "deep" / "demo"
-    card = train_demo(out, 1.0, 7, report, steps=2, plan=PLAN)
+    card = train_demo(out, 1.0, 7, report, steps=2, plan=PLAN, sizes=Measurement(2, 16, 4, 2, 32))
     assert "step 2/2" in messages
     assert sorted(path.name for path in out.iterdir()) == sorted((*card.files, "card.json"))
     assert card.files == file_hashes(out) and read_card(out) == card
