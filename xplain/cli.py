@@ -6,23 +6,24 @@ import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
-from drex_runtime.errors import DrexError
+from drex_runtime import command_line
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="Find the workloads on which a scheduler underperforms, say why, and what to set instead.")
+                  context_settings={"help_option_names": ["-h", "--help"]})
 progress_console = Console(stderr=True)
 
 Profile = Annotated[Path | None, typer.Option(help="Cost profile (JSON). Default: the one shipped for the demo model.")]
 
 
 @app.callback()
-def _main() -> None:
-    """Analyzer of early-exit schedulers."""
+def xplain(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True,
+                                                 callback=command_line.print_version)] = False) -> None:
+    """Find the workloads on which a scheduler underperforms, say why, and what to set instead."""
 
 
 @app.command()
@@ -79,24 +80,6 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder of `xplain ana
     run_report(run)
 
 
-def main() -> None:
-    """Entry point: one line and exit code 2 for every error a user can cause."""
-    try:
-        app(standalone_mode=False)
-    except DrexError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("interrupted; nothing was left behind\n")
-        sys.exit(130)
-    except Exception as error:
-        # click's usage errors carry their own message and exit code; anything else is a defect and shows itself.
-        show = getattr(error, "show", None)
-        if show is None:
-            raise
-        show()
-        sys.exit(getattr(error, "exit_code", 2))
-
-
+def main() -> NoReturn:
+    """Entry point of `xplain`: one line and exit code 2 for every error a user can cause."""
+    command_line.run(app, "xplain")

@@ -170,8 +170,8 @@ def limits_of(request: AnalysisRequest, samples: Sequence[Sample]) -> tuple[str,
     found = [f"exact scale: {request.requests} requests x {request.tokens} tokens, no prompts; "
              f"{total - open_cases} of {total} optima proved, the others are intervals",
              f"operating scale: {request.replicates} workloads per point",
-             f"attribution at operating scale evaluates alternatives for the {EXAMINED_STEPS} costliest steps of a run; "
-             "the others are listed as unexamined"]
+             f"attribution at operating scale evaluates alternatives for the {EXAMINED_STEPS} costliest steps of a "
+             "run; the others are listed as unexamined"]
     if request.evaluations is None:
         found.append(f"the search was bounded by time ({request.budget:.0f} s in all): how far it gets depends on the "
                      "machine; --evaluations makes it reproducible from the seed")

@@ -39,7 +39,7 @@ def new_run_folder(out: Path) -> Iterator[Path]:
         yield partial
         os.rename(partial, out)
     except OSError as error:
-        raise InputError(str(out), "folder", error.strerror or str(error), "a writable place with free space") from error
+        raise InputError(str(out), "folder", error.strerror or str(error), "a writable place with space") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

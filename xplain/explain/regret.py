@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import sympy
 
@@ -31,7 +32,7 @@ from xplain.explain.blame import (
     parameters_of,
     ramp_numbers,
 )
-from xplain.explain.values import Values, finished_value
+from xplain.explain.values import Values
 from xplain.records import Attribution, Cause
 
 
@@ -82,7 +83,7 @@ def attribute_run(policy: BoundPolicy, workload: Workload, objective: Objective,
     end = run.objective(objective)
     intervals.append(Interval(end, end))
     # An interval's upper end is a feasible cost: differences of upper ends still sum to the gap.
-    regrets = [after.upper - before.upper for before, after in zip(intervals, intervals[1:], strict=False)]
+    regrets = [after.upper - before.upper for before, after in pairwise(intervals)]
     order = sorted(range(len(steps)), key=lambda index: -regrets[index])
     chosen = set(order if examine is None else order[:examine])
     found = []
@@ -148,8 +149,6 @@ def _parts(policy: BoundPolicy, workload: Workload, objective: Objective, values
            chosen: int) -> tuple[tuple[Part, ...], Action | None]:
     def cost(action: Action) -> int:
         state = after(policy, workload, step.state, action)
-        if state.phase == Phase.END:
-            return finished_value(workload, objective, state)
         return values.value(state).upper
 
     priced = [(cost(item.action), item) for item in _alternatives(policy, workload, step)]

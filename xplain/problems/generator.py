@@ -7,6 +7,7 @@ numbers at every point, so that differences between points are differences betwe
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from drex_runtime.records import CostProfile, Request, Workload
 from xplain.records import Dimension, Point
@@ -14,6 +15,7 @@ from xplain.space import Space
 
 REQUESTS_PER_PLACE = 4
 LENGTH_SIGMA = 0.5
+IntArray = npt.NDArray[np.int64]
 
 DIMENSIONS = {
     "load": ("offered decode tokens per capacity of full passes at full batch", ""),
@@ -77,6 +79,7 @@ def generate(point: Point, profile: CostProfile, batch_max: int, seed: int, repl
                     f"generator seed {seed} replicate {replicate}")
 
 
-def _lengths(rng: np.random.Generator, mean: float, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _lengths(rng: np.random.Generator, mean: float, count: int) -> IntArray:
     drawn = rng.lognormal(0.0, LENGTH_SIGMA, count) * mean / np.exp(LENGTH_SIGMA**2 / 2)
-    return np.maximum(1, np.rint(drawn)).astype(np.int64)
+    lengths: IntArray = np.maximum(1, np.rint(drawn)).astype(np.int64)
+    return lengths

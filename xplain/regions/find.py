@@ -79,14 +79,18 @@ def _propose(table: Table, train: Table, threshold: float, options: Options, see
         return None
     bad = float(table.weights[table.bad].sum())
     proposed = leaves(table, threshold, seed)
+    highest = options.targets[0]
     for target in options.targets:
+        if target <= table.bad_share and target != highest:
+            return None  # a region must be worse than the rest, not merely bad
         worth = Worth(table, target, options.price * bad * (1 - target))
         starts = sorted(proposed, key=worth.of, reverse=True)[:options.starts]
         box, value = max((climb(start, worth) for start in starts), key=lambda found: found[1])
         if value <= 0 or int(box.inside(table.values).sum()) < options.support:
             continue
         reached = worth.precision(box)
-        return rounded(minimal(box, worth, max(min(target, reached), reached - options.slack)), train)
+        box = minimal(box, worth, max(min(target, reached), reached - options.slack))
+        return rounded(box, train) if box.size or worth.precision(box) >= highest else None
     return None
 
 

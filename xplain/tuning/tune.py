@@ -6,25 +6,14 @@ gap to the benchmark. The held-out check uses points and workload seeds that no 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from math import ceil, sqrt
 
-import numpy as np
-import optuna
-from joblib import Parallel, delayed
-
-from drex_runtime.policies import shipped_policy
-from xplain.problems.operating import Contender, OperatingProblem
+from xplain.problems.operating import OperatingProblem
 from xplain.records import Attribution, Comparison, Region, Sample, Setting, Tuning
-from xplain.tuning.ranges import SearchRange, decimal_text, search_ranges
-
-MEAN_WEIGHT = 0.5
-TAIL = 0.25
-REFERENCE = Contender("no-exit", shipped_policy("no-exit"))
-Progress = Callable[[str], None]
+from xplain.tuning.held_out import held_out
+from xplain.tuning.optimise import Progress, best_setting
+from xplain.tuning.ranges import decimal_text, search_ranges
 
 
 @dataclass(frozen=True)
@@ -63,12 +52,13 @@ def tune(problem: OperatingProblem, samples: Sequence[Sample], regions: Sequence
     if not ranges:
         return Tuning((), (), 0, (), False, "the policy has no parameter that the causes name")
     training = training_points(problem, samples, regions, plan)
-    best, evaluations = _search(problem, ranges, current.values, training, plan, progress)
+    best, evaluations = best_setting(problem, ranges, current.values, training, trials=plan.trials,
+                                     seconds=plan.seconds, seed=plan.seed, jobs=plan.jobs, progress=progress)
     settings = tuple(Setting(item.name, decimal_text(current.values[item.name]), decimal_text(best[item.name]))
                      for item in ranges if best.get(item.name) is not None)
     tuned = replace(problem.heuristic, name=f"{problem.heuristic.name} (tuned)",
                     settings={**problem.heuristic.settings, **{item.name: item.proposed for item in settings}})
-    comparisons = held_out(problem, tuned, regions, plan)
+    comparisons = held_out(problem, tuned, regions, points=plan.held_out, seed=plan.seed, jobs=plan.jobs)
     accepted, reason = _verdict(comparisons, bool(settings))
     return Tuning(settings, tuple(item.name for item in ranges), evaluations, comparisons, accepted, reason)
 
@@ -81,102 +71,6 @@ def training_points(problem: OperatingProblem, samples: Sequence[Sample], region
     taken = {item.index for item in worst}
     benign = [item for item in samples if item.origin == "random" and item.index not in taken][:plan.benign]
     return [*worst, *benign]
-
-
-def score(gaps: Sequence[float]) -> float:
-    """Half the mean, half the mean of the worst quarter."""
-    ordered = np.sort(np.asarray(gaps, dtype=float))[::-1]
-    tail = ordered[:max(1, ceil(TAIL * len(ordered)))]
-    return float(MEAN_WEIGHT * ordered.mean() + (1 - MEAN_WEIGHT) * tail.mean())
-
-
-def relative_gaps(problem: OperatingProblem, contender: Contender, points: Sequence[Sample], jobs: int) -> list[float]:
-    """Relative gap of `contender` to the recorded benchmark at each point."""
-    def one(sample: Sample) -> float:
-        value = sum(int(run.objective(problem.objective)) for run in problem.run(contender, sample.point))
-        return (value - sample.upper) / sample.upper
-
-    if jobs == 1:
-        return [one(sample) for sample in points]
-    found: list[float] = Parallel(n_jobs=jobs, prefer="threads")(delayed(one)(sample) for sample in points)
-    return found
-
-
-def _search(problem: OperatingProblem, ranges: Sequence[SearchRange], current: dict[str, Fraction],
-            training: Sequence[Sample], plan: Plan, progress: Progress) -> tuple[dict[str, Fraction], int]:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=plan.seed, multivariate=True, n_startup_trials=10)
-    study = optuna.create_study(sampler=sampler)
-    start = {item.name: item.encoded(current[item.name]) for item in ranges}
-    study.enqueue_trial(start)
-    for ends in (Fraction(0), Fraction(10**9)):
-        study.enqueue_trial({item.name: item.encoded(ends) for item in ranges})
-        for item in ranges:
-            study.enqueue_trial({**start, item.name: item.encoded(ends)})
-    begun = time.monotonic()
-    best: tuple[float, dict[str, Fraction]] = (float("inf"), {})
-    seen: dict[tuple[Fraction, ...], float] = {}
-
-    def objective(trial: optuna.Trial) -> float:
-        nonlocal best
-        values = {item.name: item.suggest(trial) for item in ranges}
-        key = tuple(values.values())
-        if key not in seen:
-            settings = {**problem.heuristic.settings, **{name: decimal_text(value) for name, value in values.items()}}
-            contender = replace(problem.heuristic, name="trial", settings=settings)
-            seen[key] = score(relative_gaps(problem, contender, training, plan.jobs))
-        if seen[key] < best[0]:
-            best = (seen[key], values)
-        progress(f"tuning {trial.number + 1}/{plan.trials}: best score {best[0]:+.3f}")
-        return seen[key]
-
-    for _ in range(plan.trials):
-        if plan.seconds is not None and time.monotonic() - begun > plan.seconds:
-            break
-        study.optimize(objective, n_trials=1)
-    kept = {name: value for name, value in best[1].items() if value != current[name]}
-    return kept, len(seen)
-
-
-def held_out(problem: OperatingProblem, tuned: Contender, regions: Sequence[Region], plan: Plan) -> tuple[Comparison,
-                                                                                                         ...]:
-    """Before and after on fresh points with fresh workload seeds: everywhere, and inside each region."""
-    fresh = OperatingProblem(problem.heuristic, problem.benchmarks, problem.profile, problem.space, problem.objective,
-                             problem.threshold, seed=problem.seed + 7919, replicates=problem.replicates)
-    rng = np.random.default_rng([plan.seed, 104729])
-    found = [_compared(fresh, tuned, "whole space", [fresh.draw(rng) for _ in range(plan.held_out)], plan.jobs)]
-    for region in regions:
-        points = []
-        for _ in range(200 * plan.held_out):
-            point = fresh.draw(rng)
-            if region.holds(point):
-                points.append(point)
-            if len(points) == plan.held_out:
-                break
-        if points:
-            found.append(_compared(fresh, tuned, region.name, points, plan.jobs))
-    return tuple(found)
-
-
-def _compared(problem: OperatingProblem, tuned: Contender, name: str, points: Sequence[dict[str, float]],
-              jobs: int) -> Comparison:
-    def one(point: dict[str, float]) -> tuple[float, float, float, float]:
-        def totals(contender: Contender) -> tuple[int, int]:
-            runs = problem.run(contender, point)
-            return sum(int(run.objective(problem.objective)) for run in runs), sum(run.makespan for run in runs)
-
-        best = min(totals(contender)[0] for contender in problem.benchmarks)
-        (before, span_before), (after, span_after) = totals(problem.heuristic), totals(tuned)
-        reference = totals(REFERENCE)[1]
-        return before / best - 1, after / best - 1, reference / span_before, reference / span_after
-
-    rows = np.array(Parallel(n_jobs=jobs, prefer="threads")(delayed(one)(point) for point in points))
-    before, after, ratio_before, ratio_after = rows.T
-    half = 1.96 * float(after.std(ddof=1)) / sqrt(len(after)) if len(after) > 1 else 0.0
-    mean = float(after.mean())
-    return Comparison(name, len(points) * problem.replicates, float(before.mean()), mean, mean - half, mean + half,
-                      float(before.max()), float(after.max()), float(ratio_before.mean()), float(ratio_after.mean()),
-                      float(ratio_after.min()))
 
 
 def _verdict(comparisons: Sequence[Comparison], changed: bool) -> tuple[bool, str]:
