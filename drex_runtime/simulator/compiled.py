@@ -1,0 +1,232 @@
+"""The compiled simulator: the integers of the reference, a thousand times faster.
+
+One numba kernel interprets the integer programs of `policies.program`; nothing is compiled per policy, nothing is
+kept between calls, the GIL is released while it runs (threads run in parallel). Times in ticks of the profile.
+Callers that run many times make `CompiledWorkload` and `CompiledPolicy` once and pass those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drex_runtime.errors import LimitError, PolicyError
+from drex_runtime.policies.bind import BoundPolicy
+from drex_runtime.records.ticks import MAX_TIME
+from drex_runtime.records.workload import Workload
+from drex_runtime.scheduling.state import Objective, State
+from drex_runtime.simulator import entries
+from drex_runtime.simulator.accounting import PlaceTime
+from drex_runtime.simulator.arrays import (
+    CompiledPolicy,
+    CompiledProfile,
+    CompiledWorkload,
+    PackedStates,
+    compiled_policy,
+    compiled_workload,
+)
+from drex_runtime.simulator.entries import Captured, Trace
+from drex_runtime.simulator.memory import (
+    BUSY,
+    CHOICES,
+    CLOCK_PASSED,
+    COMPLETED,
+    FINE,
+    IDLES_FOR_EVER,
+    INVOLUNTARY_EXITS,
+    INVOLUNTARY_STAYS,
+    LAUNCHED_ROWS,
+    LAUNCHES,
+    NOW,
+    PACKED_FIELDS,
+    ROW_SEGMENTS,
+    RULE,
+    SPLITS,
+    STATUS,
+    TOO_MANY_CHOICES,
+    Int,
+    Memory,
+)
+from drex_runtime.simulator.trajectory import Trajectory, Values
+
+__all__ = ["CompiledPolicy", "CompiledProfile", "CompiledRun", "CompiledWorkload", "Trajectory", "Values",
+           "costs_to_go", "reference_values", "simulate_compiled", "states_at"]
+
+OBJECTIVES: dict[Objective, int] = {"makespan": entries.MAKESPAN, "total-completion": entries.TOTAL_COMPLETION,
+                                    "misses": entries.MISSES}
+AnyPolicy = BoundPolicy | CompiledPolicy
+AnyWorkload = Workload | CompiledWorkload
+
+
+@dataclass(frozen=True)
+class CompiledRun:
+    """A finished run. Tokens of request i: token_times[offsets[i]:offsets[i + 1]] and token_depths likewise
+    (before a start state: -1 and 0). `row_segments`: rows summed over executed segments; `end`: last clock reading.
+    """
+
+    workload: CompiledWorkload
+    completed: Int
+    token_times: Int
+    token_depths: Int
+    offsets: Int
+    launches: int
+    splits: int
+    involuntary_exits: int
+    involuntary_stays: int
+    busy: int
+    row_segments: int
+    choices: int
+    begin: int
+    end: int
+    places: int
+    spent: Int
+    trajectory: Trajectory | None = None
+
+    def objective(self, objective: Objective) -> int:
+        """The integer objective of this run."""
+        work, completed = self.workload.work, self.completed
+        if objective == "makespan":
+            return int(completed.max())
+        if objective == "misses":
+            return int(((work.due >= 0) & (completed > work.due)).sum())
+        return sum((completed - work.arrival).tolist())
+
+    @property
+    def makespan(self) -> int:
+        """Last completion, from clock 0."""
+        return int(self.completed.max())
+
+    @property
+    def tokens(self) -> int:
+        """Output tokens of the workload."""
+        return int(self.offsets[-1])
+
+    @property
+    def place_time(self) -> PlaceTime:
+        """N places x (end - begin), partitioned; LimitError if that passes 64 bits."""
+        return PlaceTime.of(self.spent.tolist(), self.places, self.end - self.begin)
+
+
+def simulate_compiled(policy: AnyPolicy, workload: AnyWorkload, *, start: State | None = None,
+                      record: bool = False) -> CompiledRun:
+    """Run to the end, from `start` if given; `record` keeps every choice and launch (costs a second run).
+
+    Raises PolicyError if the policy idles for ever, LimitError if profile and workload do not fit.
+    """
+    compiled, program = compiled_workload(workload), compiled_policy(policy)
+    program.check(compiled)
+    begin = compiled.initial if start is None else compiled.pack([start], program.bound.config)
+    memory = _run(program, compiled, begin, True, _trace(0, 0, 0, 0), _captured(compiled, ()))
+    _check(memory, program)
+    scalars, trajectory = memory.scalars.tolist(), None
+    if record:
+        trace = _trace(scalars[CHOICES], len(memory.observed), scalars[LAUNCHES], scalars[LAUNCHED_ROWS])
+        _run(program, compiled, begin, False, trace, _captured(compiled, ()))
+        trajectory = Trajectory(program.bound, trace)
+    return CompiledRun(
+        compiled, memory.rows[COMPLETED], memory.token_times, memory.token_depths, compiled.work.offset,
+        scalars[LAUNCHES], scalars[SPLITS], scalars[INVOLUNTARY_EXITS], scalars[INVOLUNTARY_STAYS], scalars[BUSY],
+        scalars[ROW_SEGMENTS], scalars[CHOICES], int(begin.scalars[0, NOW]), scalars[NOW],
+        program.server.max_num_seqs, memory.spent, trajectory)
+
+
+def costs_to_go(policy: AnyPolicy, workload: AnyWorkload, states: Sequence[State] | PackedStates,
+                objective: Objective) -> Int:
+    """[i]: the final objective when `policy` runs from states[i] (any phase). Errors as `simulate_compiled`."""
+    compiled, program = compiled_workload(workload), compiled_policy(policy)
+    program.check(compiled)
+    packed = states if isinstance(states, PackedStates) else compiled.pack(states, program.bound.config)
+    values = np.zeros(len(packed.rows), np.int64)
+    memory, failed = entries.costs_to_go(program.program, compiled.work, program.profile.costs, program.server,
+                                         packed.rows, packed.scalars, OBJECTIVES[objective], values)
+    _check(memory, program, f"from state {failed}: ")
+    return values
+
+
+def reference_values(policy: AnyPolicy, reference: AnyPolicy, workload: AnyWorkload, objective: Objective, *,
+                     every: int = 1, start: State | None = None) -> Values:
+    """Run `policy`; at its choice points, what `reference` would reach from there.
+
+    A value carries over from a choice point to the next when both policies choose alike, so one run of `reference`
+    is paid per *difference* only: exact for all choice points with every = 1. With every = k > 1, only choice points
+    divisible by k are evaluated after a difference; those in between are missing from the result. Between
+    consecutive known points the regrets against `reference` sum to the difference of their values.
+    """
+    if every < 1:
+        raise LimitError(f"every = {every}: expected 1 or more")
+    compiled, program, other = compiled_workload(workload), compiled_policy(policy), compiled_policy(reference)
+    if program.bound.config != other.bound.config or program.bound.profile != other.bound.profile:
+        raise PolicyError(f"policies {program.bound.policy.name} and {other.bound.policy.name}: reference values need "
+                          "the same profile and the same server config for both")
+    program.check(compiled)
+    begin = compiled.initial if start is None else compiled.pack([start], program.bound.config)
+    memory = _run(program, compiled, begin, False, _trace(0, 0, 0, 0), _captured(compiled, ()))
+    _check(memory, program)
+    scalars = memory.scalars.tolist()
+    trace = _trace(scalars[CHOICES], len(memory.observed), scalars[LAUNCHES], scalars[LAUNCHED_ROWS])
+    _run(program, compiled, begin, False, trace, _captured(compiled, ()))
+    known, values = np.zeros((2, scalars[CHOICES] + 1), np.int64)
+    memory, failed, runs = entries.values_along(
+        program.program, other.program, compiled.work, program.profile.costs, program.server, begin.rows[0],
+        begin.scalars[0], OBJECTIVES[objective], every, known, values)
+    _check(memory, other, f"from choice point {failed} of {program.bound.policy.name}: ")
+    steps = np.flatnonzero(known)
+    times = np.append(trace.choices[:, 0], scalars[NOW])
+    return Values(steps, values[steps], times[steps], runs, Trajectory(program.bound, trace))
+
+
+def states_at(policy: AnyPolicy, workload: AnyWorkload, steps: Sequence[int], *,
+              start: State | None = None) -> list[State]:
+    """The states of `policy`'s run at these choice points (as numbered by its trajectory), in ascending order."""
+    compiled, program = compiled_workload(workload), compiled_policy(policy)
+    program.check(compiled)
+    begin = compiled.initial if start is None else compiled.pack([start], program.bound.config)
+    wanted = sorted(set(steps))
+    captured = _captured(compiled, wanted)
+    memory = _run(program, compiled, begin, False, _trace(0, 0, 0, 0), captured)
+    _check(memory, program)
+    choices = int(memory.scalars[CHOICES])
+    if wanted and not 0 <= wanted[0] <= wanted[-1] < choices:
+        raise LimitError(f"choice points {wanted[0]} to {wanted[-1]}: the run has 0 to {choices - 1}")
+    packed = PackedStates(captured.rows, captured.scalars)
+    return [compiled.unpack(packed, i) for i in range(len(wanted))]
+
+
+def _run(policy: CompiledPolicy, compiled: CompiledWorkload, begin: PackedStates, keep_tokens: bool, trace: Trace,
+         captured: Captured) -> Memory:
+    return Memory(*entries.run(policy.program, compiled.work, policy.profile.costs, policy.server, begin.rows[0],
+                               begin.scalars[0], keep_tokens, trace, captured))
+
+
+def _trace(choices: int, width: int, launches: int, rows: int) -> Trace:
+    return Trace(np.zeros((choices, len(entries.TRACE_COLUMNS)), np.int64), np.zeros((choices, width), np.int64),
+                 np.zeros((launches, 4), np.int64), np.zeros(launches + 1, np.int64), np.zeros(rows, np.int64))
+
+
+def _captured(compiled: CompiledWorkload, at: Sequence[int]) -> Captured:
+    width = compiled.initial.scalars.shape[1]
+    return Captured(np.array(at, np.int64), np.zeros((len(at), PACKED_FIELDS, len(compiled.work.arrival)), np.int64),
+                    np.zeros((len(at), width), np.int64))
+
+
+def _check(memory: Memory, policy: CompiledPolicy, where: str = "") -> None:
+    """Raise what stopped the run, in the reference simulator's words."""
+    status, now, rule = (int(memory.scalars[field]) for field in (STATUS, NOW, RULE))
+    bound = policy.bound
+    if status == FINE:
+        return
+    if status == IDLES_FOR_EVER:
+        sizes = (memory.tail - memory.head).tolist()
+        listed = ", ".join(f"pool {pool}: {size}" for pool, size in enumerate(sizes, start=1))
+        label = bound.rules.launch[rule].label if rule >= 0 else "none holds"
+        raise PolicyError(f"{where}policy idles for ever at clock {now} (rule {label}): nothing is "
+                          f"to come, {sum(sizes)} rows wait: {listed}")
+    if status == CLOCK_PASSED:
+        raise LimitError(f"{where}the clock passed {MAX_TIME} {bound.profile.tick}; use a coarser tick")
+    if status == TOO_MANY_CHOICES:
+        raise LimitError(f"{where}policy {bound.policy.name} took more than {policy.server.max_choices} choices by "
+                         f"clock {now}")
+    raise LimitError(f"{where}the total completion time passes {entries.MAX_SUM} {bound.profile.tick}; use a coarser "
+                     "tick")
