@@ -69,8 +69,8 @@ def _exp(x: np.float32) -> tuple[np.float32, np.int32]:
 
 
 @njit(cache=True, fastmath=FAST, nogil=True)
-def _attend_task(task: int, q: Floats, k: Floats, v: Floats, keys: Floats, values: Floats, base: Ints, stride: Ints, rows: Ints,
-                 lengths: Ints, write_base: Ints, write_stride: Ints, offset: int, out: Floats) -> None:
+def _attend_task(task: int, q: Floats, k: Floats, v: Floats, keys: Floats, values: Floats, base: Ints, stride: Ints,
+                 rows: Ints, lengths: Ints, write_base: Ints, write_stride: Ints, offset: int, out: Floats) -> None:
     kv_heads, size = keys.shape[1], keys.shape[2]
     group = q.shape[1] // kv_heads
     i, head = task // kv_heads, task % kv_heads
@@ -129,7 +129,7 @@ def _attend_alone(q: Floats, k: Floats, v: Floats, keys: Floats, values: Floats,
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _attend_together(q: Floats, k: Floats, v: Floats, keys: Floats, values: Floats, base: Ints, stride: Ints, rows: Ints,
-                     lengths: Ints, write_base: Ints, write_stride: Ints, offset: int, out: Floats) -> None:
+def _attend_together(q: Floats, k: Floats, v: Floats, keys: Floats, values: Floats, base: Ints, stride: Ints,
+                     rows: Ints, lengths: Ints, write_base: Ints, write_stride: Ints, offset: int, out: Floats) -> None:
     for task in prange(q.shape[0] * keys.shape[1]):
         _attend_task(task, q, k, v, keys, values, base, stride, rows, lengths, write_base, write_stride, offset, out)
