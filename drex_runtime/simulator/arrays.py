@@ -16,6 +16,7 @@ from drex_runtime.records.profile import CostProfile
 from drex_runtime.records.ticks import MAX_TIME
 from drex_runtime.records.workload import Workload
 from drex_runtime.scheduling.state import Phase, Place, State, initial_state
+from drex_runtime.simulator.entries import Packed
 from drex_runtime.simulator.mechanics import check_matching
 from drex_runtime.simulator.memory import (
     COMPLETED,
@@ -43,20 +44,12 @@ MAX_CHOICES = 2**33
 
 
 @dataclass(frozen=True)
-class PackedStates:
-    """States as the kernel loads them: rows [m, PACKED_FIELDS, n], scalars [m, PACKED_SCALARS + K + 1]."""
-
-    rows: Int
-    scalars: Int
-
-
-@dataclass(frozen=True)
 class CompiledWorkload:
     """A workload as arrays, with the sums that bound a launch's cost."""
 
     workload: Workload
     work: Work
-    initial: PackedStates
+    initial: Packed
     max_context: int
     prompt_tokens: int
     prompt_pairs: int
@@ -82,13 +75,13 @@ class CompiledWorkload:
                    max(request.prompt_tokens + len(request.depths) for request in requests), sum(prompts),
                    sum(tokens * tokens for tokens in prompts))
 
-    def pack(self, states: Sequence[State], config: ServerConfig) -> PackedStates:
+    def pack(self, states: Sequence[State], config: ServerConfig) -> Packed:
         """Arrays of `states` of this workload. RecordError if one cannot be a state of it."""
         packed = _pack(self.work, self.workload.num_segments, states)
         _check_states(packed, self.work, self.workload.num_segments, config)
         return packed
 
-    def unpack(self, packed: PackedStates, index: int) -> State:
+    def unpack(self, packed: Packed, index: int) -> State:
         """State `index` of `packed`."""
         rows, scalars = packed.rows[index].tolist(), packed.scalars[index].tolist()
         now, phase, segment, exits, decodes, streak = scalars[:PACKED_SCALARS]
@@ -169,7 +162,7 @@ def _or_none(value: int | None) -> int:
     return NONE if value is None else value
 
 
-def _pack(work: Work, num_segments: int, states: Sequence[State]) -> PackedStates:
+def _pack(work: Work, num_segments: int, states: Sequence[State]) -> Packed:
     n = len(work.arrival)
     rows = np.empty((len(states), PACKED_FIELDS, n), np.int64)
     scalars = np.empty((len(states), PACKED_SCALARS + num_segments), np.int64)
@@ -183,10 +176,10 @@ def _pack(work: Work, num_segments: int, states: Sequence[State]) -> PackedState
         rows[i, :LAST], rows[i, LAST] = fields, last
         scalars[i] = (state.now, state.phase, state.segment, state.exits, state.decodes_since_prefill,
                       state.idle_streak, *state.ages)
-    return PackedStates(rows, scalars)
+    return Packed(rows, scalars)
 
 
-def _check_states(packed: PackedStates, work: Work, num_segments: int, config: ServerConfig) -> None:
+def _check_states(packed: Packed, work: Work, num_segments: int, config: ServerConfig) -> None:
     """What the kernel relies on, for all states at once; the first violation is reported."""
     place, emitted = packed.rows[:, PLACE], packed.rows[:, EMITTED]
     now, phase, segment = (packed.scalars[:, field] for field in (NOW, PHASE, SEGMENT))

@@ -18,16 +18,15 @@ from drex_runtime.records.ticks import MAX_TIME
 from drex_runtime.records.workload import Workload
 from drex_runtime.scheduling.state import Objective, State
 from drex_runtime.simulator import entries
-from drex_runtime.simulator.accounting import PlaceTime
+from drex_runtime.simulator.accounting import NUM_CATEGORIES, PlaceTime
 from drex_runtime.simulator.arrays import (
     CompiledPolicy,
     CompiledProfile,
     CompiledWorkload,
-    PackedStates,
     compiled_policy,
     compiled_workload,
 )
-from drex_runtime.simulator.entries import Captured, Trace
+from drex_runtime.simulator.entries import Asked, Captured, Packed, Trace
 from drex_runtime.simulator.memory import (
     BUSY,
     CHOICES,
@@ -48,6 +47,7 @@ from drex_runtime.simulator.memory import (
     TOO_MANY_CHOICES,
     Int,
     Memory,
+    new_memory,
 )
 from drex_runtime.simulator.trajectory import Trajectory, Values
 
@@ -58,6 +58,14 @@ OBJECTIVES: dict[Objective, int] = {"makespan": entries.MAKESPAN, "total-complet
                                     "misses": entries.MISSES}
 AnyPolicy = BoundPolicy | CompiledPolicy
 AnyWorkload = Workload | CompiledWorkload
+
+
+def _trace(choices: int, width: int, launches: int, rows: int) -> Trace:
+    return Trace(np.zeros((choices, len(entries.TRACE_COLUMNS)), np.int64), np.zeros((choices, width), np.int64),
+                 np.zeros((launches, 4), np.int64), np.zeros(launches + 1, np.int64), np.zeros(rows, np.int64))
+
+
+NO_TRACE = _trace(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -115,16 +123,11 @@ def simulate_compiled(policy: AnyPolicy, workload: AnyWorkload, *, start: State 
 
     Raises PolicyError if the policy idles for ever, LimitError if profile and workload do not fit.
     """
-    compiled, program = compiled_workload(workload), compiled_policy(policy)
-    program.check(compiled)
-    begin = compiled.initial if start is None else compiled.pack([start], program.bound.config)
-    memory = _run(program, compiled, begin, True, _trace(0, 0, 0, 0), _captured(compiled, ()))
-    _check(memory, program)
-    scalars, trajectory = memory.scalars.tolist(), None
+    compiled, program, begin = _begin(policy, workload, start)
+    memory, trajectory = _run(program, compiled, begin, keep_tokens=True)[0], None
+    scalars = memory.scalars.tolist()
     if record:
-        trace = _trace(scalars[CHOICES], len(memory.observed), scalars[LAUNCHES], scalars[LAUNCHED_ROWS])
-        _run(program, compiled, begin, False, trace, _captured(compiled, ()))
-        trajectory = Trajectory(program.bound, trace)
+        trajectory = _trajectory(program, compiled, begin, memory)
     return CompiledRun(
         compiled, memory.rows[COMPLETED], memory.token_times, memory.token_depths, compiled.work.offset,
         scalars[LAUNCHES], scalars[SPLITS], scalars[INVOLUNTARY_EXITS], scalars[INVOLUNTARY_STAYS], scalars[BUSY],
@@ -132,17 +135,13 @@ def simulate_compiled(policy: AnyPolicy, workload: AnyWorkload, *, start: State 
         program.server.max_num_seqs, memory.spent, trajectory)
 
 
-def costs_to_go(policy: AnyPolicy, workload: AnyWorkload, states: Sequence[State] | PackedStates,
+def costs_to_go(policy: AnyPolicy, workload: AnyWorkload, states: Sequence[State] | Packed,
                 objective: Objective) -> Int:
     """[i]: the final objective when `policy` runs from states[i] (any phase). Errors as `simulate_compiled`."""
     compiled, program = compiled_workload(workload), compiled_policy(policy)
     program.check(compiled)
-    packed = states if isinstance(states, PackedStates) else compiled.pack(states, program.bound.config)
-    values = np.zeros(len(packed.rows), np.int64)
-    memory, failed = entries.costs_to_go(program.program, compiled.work, program.profile.costs, program.server,
-                                         packed.rows, packed.scalars, OBJECTIVES[objective], values)
-    _check(memory, program, f"from state {failed}: ")
-    return values
+    packed = states if isinstance(states, Packed) else compiled.pack(states, program.bound.config)
+    return _run(program, compiled, packed, objective=objective)[1]
 
 
 def reference_values(policy: AnyPolicy, reference: AnyPolicy, workload: AnyWorkload, objective: Objective, *,
@@ -156,53 +155,70 @@ def reference_values(policy: AnyPolicy, reference: AnyPolicy, workload: AnyWorkl
     """
     if every < 1:
         raise LimitError(f"every = {every}: expected 1 or more")
-    compiled, program, other = compiled_workload(workload), compiled_policy(policy), compiled_policy(reference)
+    compiled, program, begin = _begin(policy, workload, start)
+    other = compiled_policy(reference)
     if program.bound.config != other.bound.config or program.bound.profile != other.bound.profile:
         raise PolicyError(f"policies {program.bound.policy.name} and {other.bound.policy.name}: reference values need "
                           "the same profile and the same server config for both")
-    program.check(compiled)
-    begin = compiled.initial if start is None else compiled.pack([start], program.bound.config)
-    memory = _run(program, compiled, begin, False, _trace(0, 0, 0, 0), _captured(compiled, ()))
+    trajectory = _trajectory(program, compiled, begin, _run(program, compiled, begin)[0])
+    points = len(trajectory) + 1
+    asked = Asked(OBJECTIVES[objective], every, np.zeros(points, np.int64), np.zeros(points, np.int64), _outcome())
+    memory = _memory(program, compiled)
+    entries.run(program.program, compiled.work, program.profile.costs, program.server, begin, memory, NO_TRACE,
+                _captured(compiled, ()), other.program, beside := _memory(program, compiled), asked)
     _check(memory, program)
-    scalars = memory.scalars.tolist()
-    trace = _trace(scalars[CHOICES], len(memory.observed), scalars[LAUNCHES], scalars[LAUNCHED_ROWS])
-    _run(program, compiled, begin, False, trace, _captured(compiled, ()))
-    known, values = np.zeros((2, scalars[CHOICES] + 1), np.int64)
-    memory, failed, runs = entries.values_along(
-        program.program, other.program, compiled.work, program.profile.costs, program.server, begin.rows[0],
-        begin.scalars[0], OBJECTIVES[objective], every, known, values)
-    _check(memory, other, f"from choice point {failed} of {program.bound.policy.name}: ")
-    steps = np.flatnonzero(known)
-    times = np.append(trace.choices[:, 0], scalars[NOW])
-    return Values(steps, values[steps], times[steps], runs, Trajectory(program.bound, trace))
+    _check(beside, other, f"from choice point {asked.outcome[1]} of {program.bound.policy.name}: ")
+    steps = np.flatnonzero(asked.known)
+    times = np.append(trajectory.column("now"), memory.scalars[NOW])
+    return Values(steps, asked.values[steps], times[steps], int(asked.outcome[2]), trajectory)
 
 
 def states_at(policy: AnyPolicy, workload: AnyWorkload, steps: Sequence[int], *,
               start: State | None = None) -> list[State]:
     """The states of `policy`'s run at these choice points (as numbered by its trajectory), in ascending order."""
-    compiled, program = compiled_workload(workload), compiled_policy(policy)
-    program.check(compiled)
-    begin = compiled.initial if start is None else compiled.pack([start], program.bound.config)
+    compiled, program, begin = _begin(policy, workload, start)
     wanted = sorted(set(steps))
     captured = _captured(compiled, wanted)
-    memory = _run(program, compiled, begin, False, _trace(0, 0, 0, 0), captured)
-    _check(memory, program)
-    choices = int(memory.scalars[CHOICES])
+    choices = int(_run(program, compiled, begin, captured=captured)[0].scalars[CHOICES])
     if wanted and not 0 <= wanted[0] <= wanted[-1] < choices:
         raise LimitError(f"choice points {wanted[0]} to {wanted[-1]}: the run has 0 to {choices - 1}")
-    packed = PackedStates(captured.rows, captured.scalars)
+    packed = Packed(captured.rows, captured.scalars)
     return [compiled.unpack(packed, i) for i in range(len(wanted))]
 
 
-def _run(policy: CompiledPolicy, compiled: CompiledWorkload, begin: PackedStates, keep_tokens: bool, trace: Trace,
-         captured: Captured) -> Memory:
-    return Memory(*entries.run(policy.program, compiled.work, policy.profile.costs, policy.server, begin.rows[0],
-                               begin.scalars[0], keep_tokens, trace, captured))
+def _begin(policy: AnyPolicy, workload: AnyWorkload,
+           start: State | None) -> tuple[CompiledWorkload, CompiledPolicy, Packed]:
+    compiled, program = compiled_workload(workload), compiled_policy(policy)
+    program.check(compiled)
+    return compiled, program, compiled.initial if start is None else compiled.pack([start], program.bound.config)
 
 
-def _trace(choices: int, width: int, launches: int, rows: int) -> Trace:
-    return Trace(np.zeros((choices, len(entries.TRACE_COLUMNS)), np.int64), np.zeros((choices, width), np.int64),
-                 np.zeros((launches, 4), np.int64), np.zeros(launches + 1, np.int64), np.zeros(rows, np.int64))
+def _run(policy: CompiledPolicy, compiled: CompiledWorkload, begin: Packed, *, keep_tokens: bool = False,
+         trace: Trace = NO_TRACE, captured: Captured | None = None,
+         objective: Objective = "makespan") -> tuple[Memory, Int]:
+    """Memory after the last run, and the objective of the run from each state."""
+    memory = _memory(policy, compiled, keep_tokens=keep_tokens)
+    asked = Asked(OBJECTIVES[objective], 0, np.zeros(0, np.int64), np.zeros(len(begin.rows), np.int64), _outcome())
+    entries.run(policy.program, compiled.work, policy.profile.costs, policy.server, begin, memory, trace,
+                captured or _captured(compiled, ()), policy.program, memory, asked)
+    _check(memory, policy, "" if len(begin.rows) == 1 else f"from state {asked.outcome[0]}: ")
+    return memory, asked.values
+
+
+def _memory(policy: CompiledPolicy, compiled: CompiledWorkload, *, keep_tokens: bool = False) -> Memory:
+    return new_memory(compiled.work, policy.profile.costs, policy.server, NUM_CATEGORIES, keep_tokens=keep_tokens)
+
+
+def _outcome() -> Int:
+    return np.zeros(3, np.int64)
+
+
+def _trajectory(policy: CompiledPolicy, compiled: CompiledWorkload, begin: Packed, memory: Memory) -> Trajectory:
+    """The run again, recorded: `memory` is that of its first run, which says how much there is to record."""
+    choices, launches, rows = memory.scalars[[CHOICES, LAUNCHES, LAUNCHED_ROWS]].tolist()
+    trace = _trace(choices, len(memory.observed), launches, rows)
+    _run(policy, compiled, begin, trace=trace)
+    return Trajectory(policy.bound, trace)
 
 
 def _captured(compiled: CompiledWorkload, at: Sequence[int]) -> Captured:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import numba
 
@@ -18,7 +18,6 @@ from drex_runtime.policies.program import Program
 from drex_runtime.records import ticks
 from drex_runtime.scheduling import state
 from drex_runtime.simulator import accounting, interpreter, kernel, memory
-from drex_runtime.simulator.accounting import NUM_CATEGORIES
 from drex_runtime.simulator.interpreter import (
     can_prefill,
     choose,
@@ -39,8 +38,6 @@ from drex_runtime.simulator.memory import (
     LAUNCHED,
     NONE,
     NOW,
-    PACKED_FIELDS,
-    PACKED_SCALARS,
     PHASE,
     RULE,
     SEGMENT,
@@ -55,7 +52,6 @@ from drex_runtime.simulator.memory import (
     copy,
     inner,
     load,
-    new_memory,
     pack,
 )
 
@@ -86,6 +82,23 @@ class Captured(NamedTuple):
     scalars: Int
 
 
+class Packed(NamedTuple):
+    """Packed states to begin from: rows [m, PACKED_FIELDS, n], scalars [m, PACKED_SCALARS + K + 1]."""
+
+    rows: Int
+    scalars: Int
+
+
+class Asked(NamedTuple):
+    """What values are asked for, and where they go (see `run`). every = 0: no values along the run."""
+
+    objective: int
+    every: int
+    known: Int
+    values: Int
+    outcome: Int
+
+
 @inner
 def look(m: Memory, work: Work, server: Server, edf: bool, oldest: bool, slack: bool) -> bool:
     """Bring the view of this choice point into place; True if a PREFILL is possible here."""
@@ -111,18 +124,11 @@ def perform(m: Memory, work: Work, costs: Costs, server: Server, program: Progra
 
 
 @inner
-def run_on(m: Memory, work: Work, costs: Costs, server: Server, program: Program) -> None:
-    """Let `program` decide until the end, or until STATUS says why not."""
-    while m.scalars[PHASE] != END and m.scalars[STATUS] == FINE:
-        possible = look(m, work, server, program.edf, program.uses_oldest, program.uses_slack)
-        kind, pool, rule = choose(m, program, possible)
-        perform(m, work, costs, server, program, kind, pool, rule, possible)
-
-
-@inner
 def objective_of(m: Memory, work: Work, objective: int) -> int:
-    """The objective of a finished run; STATUS tells if the sum leaves 62 bits."""
+    """The objective of a finished run (0 if it failed); STATUS tells if the sum leaves 62 bits."""
     completed, value = m.rows[COMPLETED], 0
+    if m.scalars[STATUS] != FINE:
+        return value
     for row in range(len(work.arrival)):
         if objective == MAKESPAN:
             value = max(value, completed[row])
@@ -137,23 +143,43 @@ def objective_of(m: Memory, work: Work, objective: int) -> int:
 
 
 @inner
+def finish(m: Memory, work: Work, costs: Costs, server: Server, program: Program, objective: int) -> int:
+    """Let `program` decide to the end and return the objective; STATUS says if that failed."""
+    while m.scalars[PHASE] != END and m.scalars[STATUS] == FINE:
+        possible = look(m, work, server, program.edf, program.uses_oldest, program.uses_slack)
+        kind, pool, rule = choose(m, program, possible)
+        perform(m, work, costs, server, program, kind, pool, rule, possible)
+    return objective_of(m, work, objective)
+
+
+@inner
+def chooses(m: Memory, reference: Program, prefill_possible: bool, program: Program, kind: int, pool: int) -> bool:
+    """Whether `reference` is sure to make the same choice as `program`, with the same rows."""
+    other_kind, other_pool, _ = choose(m, reference, prefill_possible)
+    if program.edf != reference.edf or kind != other_kind or pool != other_pool:
+        return False
+    size = m.tail[pool - 1] - m.head[pool - 1]
+    return kind != DO_RUN or min(size, program.batch_limit) == min(size, reference.batch_limit)
+
+
+@inner
 def note(m: Memory, trace: Trace, kind: int, pool: int, rule: int) -> None:
     """Record the choice about to be made."""
     census = m.scalars
-    line = trace.choices[census[CHOICES]]
-    line[0], line[1], line[2] = census[NOW], census[PHASE], census[SEGMENT]
-    line[3], line[4], line[5], line[6] = kind, pool, rule, census[BATCH]
-    width = len(m.observed) if census[PHASE] == DECIDE else 5
-    trace.views[census[CHOICES], :width] = m.observed[:width]
+    at, line = census[CHOICES], trace.choices
+    line[at, 0], line[at, 1], line[at, 2] = census[NOW], census[PHASE], census[SEGMENT]
+    line[at, 3], line[at, 4], line[at, 5], line[at, 6] = kind, pool, rule, census[BATCH]
+    for j in range(len(m.observed) if census[PHASE] == DECIDE else 5):
+        trace.views[at, j] = m.observed[j]
 
 
 @inner
 def note_launch(m: Memory, trace: Trace, index: int, start: int, kind: int, pool: int, rule: int) -> None:
     """Record the launch that has just been made."""
-    line, rows = trace.launches[index], m.scalars[LAUNCHED]
-    line[0], line[1], line[2], line[3] = start, kind, pool, rule
-    begin = trace.launch_offset[index]
-    trace.launch_rows[begin:begin + rows] = m.batch[:rows]
+    line, begin, rows = trace.launches, trace.launch_offset[index], m.scalars[LAUNCHED]
+    line[index, 0], line[index, 1], line[index, 2], line[index, 3] = start, kind, pool, rule
+    for j in range(rows):
+        trace.launch_rows[begin + j] = m.batch[j]
     trace.launch_offset[index + 1] = begin + rows
 
 
@@ -163,90 +189,61 @@ def _fingerprint() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def _entries(fingerprint: str) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    entry = numba.njit(cache=True, nogil=True)
+def _entry(fingerprint: str) -> Callable[..., None]:
+    @numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, _nrt=False)  # type: ignore[untyped-decorator]
+    def run(program: Program, work: Work, costs: Costs, server: Server, states: Packed, m: Memory, trace: Trace,
+            captured: Captured, reference: Program, other: Memory, asked: Asked) -> None:
+        """Run `program` from each packed state to its end, or to the first that fails (asked.outcome[0], else -1).
 
-    @entry  # type: ignore[untyped-decorator]
-    def run(program: Program, work: Work, costs: Costs, server: Server, rows: Int, scalars: Int, keep_tokens: bool,
-            trace: Trace, captured: Captured) -> Memory:
-        """One run from a packed state; records into `trace` and `captured`, returns the memory at its end."""
-        m = new_memory(work, costs, server, NUM_CATEGORIES * (len(fingerprint) > 0), keep_tokens)
-        load(m, work, program.edf, rows, scalars)
-        recording, taken, launch = len(trace.choices) > 0, 0, 0
-        if not recording and len(captured.at) == 0:
-            run_on(m, work, costs, server, program)
-            return m
-        while m.scalars[PHASE] != END and m.scalars[STATUS] == FINE:
-            while taken < len(captured.at) and captured.at[taken] == m.scalars[CHOICES]:
-                pack(m, captured.rows[taken], captured.scalars[taken])
-                taken += 1
-            possible = look(m, work, server, program.edf, True, True)
-            kind, pool, rule = choose(m, program, possible)
-            if recording:
-                note(m, trace, kind, pool, rule)
-            start = m.scalars[NOW]
-            perform(m, work, costs, server, program, kind, pool, rule, possible)
-            if recording and (kind in (DO_RUN, DO_PREFILL)):
-                note_launch(m, trace, launch, start, kind, pool, rule)
-                launch += 1
-        return m
-
-    @entry  # type: ignore[untyped-decorator]
-    def costs_to_go(program: Program, work: Work, costs: Costs, server: Server, rows: Int, scalars: Int,
-                    objective: int, values: Int) -> tuple[Memory, int]:
-        """values[i]: objective from packed state i. Returns the memory and the index of the run that failed, or -1."""
-        m = new_memory(work, costs, server, NUM_CATEGORIES * (len(fingerprint) > 0), False)
-        for i in range(len(values)):
-            load(m, work, program.edf, rows[i], scalars[i])
-            run_on(m, work, costs, server, program)
-            if m.scalars[STATUS] == FINE:
-                values[i] = objective_of(m, work, objective)
-            if m.scalars[STATUS] != FINE:
-                return m, i
-        return m, -1
-
-    @entry  # type: ignore[untyped-decorator]
-    def values_along(program: Program, reference: Program, work: Work, costs: Costs, server: Server, rows: Int,
-                     scalars: Int, objective: int, every: int, known: Int, values: Int) -> tuple[Memory, int, int]:
-        """known[c] = 1, values[c]: what `reference` would reach from choice point c of `program`'s run.
-
-        Where both choose alike the value carries over unchanged, so only choice points after a difference are
-        evaluated, and of these only every `every`-th. The last entry is the end of the run itself. Returns the
-        memory of the run that failed (or of the run), the failing choice point or -1, and the runs of `reference`.
+        If there is one state: `trace` and `captured` are filled, and for asked.every > 0 the values of `reference`
+        along the run: asked.known[c] = 1 and asked.values[c] = what it reaches from choice point c. Where both choose
+        alike the value carries over unchanged, so it is evaluated after differences only, of these at choice points
+        divisible by `every`; the last value is that of the run itself. If `reference` fails, outcome[1] is the choice
+        point, else -1; outcome[2] counts its runs. Else asked.values[i] is the objective of the run from state i.
         """
-        m = new_memory(work, costs, server, NUM_CATEGORIES * (len(fingerprint) > 0), False)
-        other = new_memory(work, costs, server, NUM_CATEGORIES, False)
-        load(m, work, program.edf, rows, scalars)
-        same_order, runs, valid, value = program.edf == reference.edf, 0, False, 0
-        while m.scalars[PHASE] != END and m.scalars[STATUS] == FINE:
-            point = m.scalars[CHOICES]
-            if not valid and point % every == 0:
-                copy(other, m, work, same_order, reference.edf)
-                run_on(other, work, costs, server, reference)
-                if other.scalars[STATUS] == FINE:
-                    value = objective_of(other, work, objective)
-                if other.scalars[STATUS] != FINE:
-                    return other, point, runs
-                runs, valid = runs + 1, True
-            if valid:
-                known[point], values[point] = 1, value
-            possible = look(m, work, server, program.edf, program.uses_oldest or reference.uses_oldest,
-                            program.uses_slack or reference.uses_slack)
-            kind, pool, rule = choose(m, program, possible)
-            if valid:
-                other_kind, other_pool, _ = choose(m, reference, possible)
-                valid = same_order and kind == other_kind and pool == other_pool
-                if kind == DO_RUN and valid:
-                    size = m.tail[pool - 1] - m.head[pool - 1]
-                    valid = min(size, program.batch_limit) == min(size, reference.batch_limit)
-            perform(m, work, costs, server, program, kind, pool, rule, possible)
-        if m.scalars[STATUS] == FINE:
-            point = m.scalars[CHOICES]
-            known[point], values[point] = 1, objective_of(m, work, objective)
-        return m, -1 if m.scalars[STATUS] == FINE else m.scalars[CHOICES], runs
+        outcome = asked.outcome
+        outcome[0], outcome[1], outcome[2] = -1, -1, len(fingerprint) * 0
+        recording, valuing = len(trace.choices) > 0, asked.every > 0
+        whole = recording or len(captured.at) > 0
+        oldest = whole or program.uses_oldest or (valuing and reference.uses_oldest)
+        slack = whole or program.uses_slack or (valuing and reference.uses_slack)
+        for i in range(len(states.rows)):
+            load(m, work, program.edf, states.rows, states.scalars, i)
+            taken, launch, valid, value = 0, 0, False, 0
+            while m.scalars[PHASE] != END and m.scalars[STATUS] == FINE:
+                point, start = m.scalars[CHOICES], m.scalars[NOW]
+                while taken < len(captured.at) and captured.at[taken] == point:
+                    pack(m, captured.rows, captured.scalars, taken)
+                    taken += 1
+                if valuing and not valid and point % asked.every == 0:
+                    copy(other, m, work, program.edf == reference.edf, reference.edf)
+                    value = finish(other, work, costs, server, reference, asked.objective)
+                    if other.scalars[STATUS] != FINE:
+                        outcome[1] = point
+                        return
+                    outcome[2] += 1
+                    valid = True
+                if valid:
+                    asked.known[point], asked.values[point] = 1, value
+                possible = look(m, work, server, program.edf, oldest, slack)
+                kind, pool, rule = choose(m, program, possible)
+                if valid:
+                    valid = chooses(m, reference, possible, program, kind, pool)
+                if recording:
+                    note(m, trace, kind, pool, rule)
+                perform(m, work, costs, server, program, kind, pool, rule, possible)
+                if recording and (kind in (DO_RUN, DO_PREFILL)):
+                    note_launch(m, trace, launch, start, kind, pool, rule)
+                    launch += 1
+            value = objective_of(m, work, asked.objective)
+            if m.scalars[STATUS] != FINE:
+                outcome[0] = i
+                return
+            if valuing:
+                asked.known[m.scalars[CHOICES]] = 1
+            asked.values[m.scalars[CHOICES] if valuing else i] = value
 
-    return run, costs_to_go, values_along
+    return cast(Callable[..., None], run)
 
 
-run, costs_to_go, values_along = _entries(_fingerprint())
-PACKED_SHAPE = (PACKED_FIELDS, PACKED_SCALARS)
+run = _entry(_fingerprint())

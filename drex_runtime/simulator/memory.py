@@ -120,12 +120,11 @@ class Memory(NamedTuple):
 
 def inner(function: Function) -> Function:
     """Compile a part of the kernel. Not cached by itself: only entries are, under the sources' fingerprint."""
-    return cast(Function, numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
+    return cast(Function, numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(function))
 
 
-@inner
-def new_memory(work: Work, costs: Costs, server: Server, num_categories: int, keep_tokens: bool) -> Memory:
-    """Memory for runs of `work`; contents are set by `load`."""
+def new_memory(work: Work, costs: Costs, server: Server, num_categories: int, *, keep_tokens: bool = False) -> Memory:
+    """Memory for runs of `work`; `load` or `copy` set its contents. Made here: the kernel allocates nothing."""
     n, segments = len(work.arrival), len(costs.start)
     places = min(n, server.max_num_seqs)
     tokens = len(work.depths) if keep_tokens else 0
@@ -212,19 +211,25 @@ def board(m: Memory, work: Work, row: int) -> None:
 def empty_batch(m: Memory) -> None:
     """No pass is running."""
     m.scalars[BATCH], m.scalars[CONTEXT], m.scalars[NUM_LATCHED] = 0, 0, 0
-    m.count[:] = 0
+    for depth in range(len(m.count)):
+        m.count[depth] = 0
 
 
 @inner
-def load(m: Memory, work: Work, edf: bool, rows: Int, scalars: Int) -> None:
-    """Set `m` to a packed state; results are counted from here. Token times before it are NONE."""
+def load(m: Memory, work: Work, edf: bool, rows: Int, scalars: Int, index: int) -> None:
+    """Set `m` to packed state `index`; results are counted from here. Token times before it are NONE."""
     n, fields, census = len(work.arrival), m.rows, m.scalars
-    fields[:PACKED_FIELDS] = rows
-    census[:] = 0
-    census[:PACKED_SCALARS] = scalars[:PACKED_SCALARS]
-    m.ages[:] = scalars[PACKED_SCALARS:]
-    m.spent[:], m.head[:], m.tail[:] = 0, 0, 0
-    m.token_times[:], m.token_depths[:] = NONE, 0
+    for field in range(PACKED_FIELDS):
+        for row in range(n):
+            fields[field, row] = rows[index, field, row]
+    for j in range(NUM_SCALARS):
+        census[j] = scalars[index, j] if j < PACKED_SCALARS else 0
+    for s in range(len(m.ages)):
+        m.ages[s], m.head[s], m.tail[s] = scalars[index, PACKED_SCALARS + s], 0, 0
+    for j in range(len(m.spent)):
+        m.spent[j] = 0
+    for j in range(len(m.token_times)):
+        m.token_times[j], m.token_depths[j] = NONE, 0
     empty_batch(m)
     for row in range(n):
         place, emitted = fields[PLACE, row], fields[EMITTED, row]
@@ -253,28 +258,35 @@ def load(m: Memory, work: Work, edf: bool, rows: Int, scalars: Int) -> None:
 @inner
 def copy(m: Memory, source: Memory, work: Work, same_order: bool, edf: bool) -> None:
     """Set `m` to the state of `source` (not its results); pools are sorted anew unless both keep the same order."""
-    m.rows[:], m.scalars[:], m.ages[:], m.count[:] = source.rows, source.scalars, source.ages, source.count
-    m.spent[:] = 0
-    m.scalars[LAUNCHES:] = 0
-    size = source.scalars[BATCH]
-    m.batch[:size] = source.batch[:size]
-    m.head[:], m.tail[:] = 0, 0
+    for field in range(NUM_FIELDS):
+        for row in range(len(work.arrival)):
+            m.rows[field, row] = source.rows[field, row]
+    for j in range(NUM_SCALARS):
+        m.scalars[j] = source.scalars[j] if j < LAUNCHES else 0
+    for depth in range(len(m.count)):
+        m.count[depth] = source.count[depth]
+    for j in range(source.scalars[BATCH]):
+        m.batch[j] = source.batch[j]
     if not same_order:
         m.scalars[BUFFERED] = 0
     for s in range(len(m.head)):
-        size = source.tail[s] - source.head[s]
-        if same_order:
-            m.pool[s, :size] = source.pool[s, source.head[s]:source.tail[s]]
-            m.tail[s] = size
-        else:
-            for j in range(size):
-                row = source.pool[s, source.head[s] + j]
+        m.ages[s], m.head[s], m.tail[s] = source.ages[s], 0, 0
+        for j in range(source.tail[s] - source.head[s]):
+            row = source.pool[s, source.head[s] + j]
+            if same_order:
+                m.pool[s, j] = row
+                m.tail[s] += 1
+            else:
                 enter_pool(m, work, edf, s + 1, row, m.rows[ENTERED, row])
 
 
 @inner
-def pack(m: Memory, rows: Int, scalars: Int) -> None:
-    """The packed state of `m` (before admissions if at DECIDE)."""
-    rows[:] = m.rows[:PACKED_FIELDS]
-    scalars[:PACKED_SCALARS] = m.scalars[:PACKED_SCALARS]
-    scalars[PACKED_SCALARS:] = m.ages
+def pack(m: Memory, rows: Int, scalars: Int, index: int) -> None:
+    """Write the packed state of `m` at `index` (before admissions if at DECIDE)."""
+    for field in range(PACKED_FIELDS):
+        for row in range(rows.shape[2]):
+            rows[index, field, row] = m.rows[field, row]
+    for j in range(PACKED_SCALARS):
+        scalars[index, j] = m.scalars[j]
+    for s in range(len(m.ages)):
+        scalars[index, PACKED_SCALARS + s] = m.ages[s]
