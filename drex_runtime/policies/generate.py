@@ -182,8 +182,9 @@ def _ramp_rules(rng: Random, parameters: list[Parameter], voluntary: bool) -> tu
 
 def usage(policy: Policy) -> Counter[str]:
     """How often each variable, operator, action and pool order occurs in `policy`."""
-    found: Counter[str] = Counter([policy.order, *(rule.action for rule in (*policy.launch, *policy.ramp))])
-    conditions = [*(rule.when for rule in (*policy.launch, *policy.ramp)), policy.consult, policy.join]
+    rules: list[LaunchRule | RampRule] = [*policy.launch, *policy.ramp]
+    found: Counter[str] = Counter([policy.order, *(rule.action for rule in rules)])
+    conditions = [*(rule.when for rule in rules), policy.consult, policy.join]
     for node in (node for condition in conditions for node in sympy.preorder_traversal(condition)):
         found.update(_operators(node))
         if isinstance(node, sympy.Symbol):

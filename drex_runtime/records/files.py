@@ -127,4 +127,18 @@ def as_input_error(error: ValidationError, source: str) -> InputError:
 def write_record(path: Path, schema: str, record: Record, adapter: TypeAdapter[Record]) -> None:
     """Write `record` as versioned JSON, atomically."""
     body = adapter.dump_python(record, mode="json", exclude_none=True)
-    write_atomic(path, json.dumps({"schema": schema, **body}, indent=1, ensure_ascii=False) + "\n")
+    lines = (f" {json.dumps(key)}: {_layout(value)}" for key, value in {"schema": schema, **body}.items())
+    write_atomic(path, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def _layout(value: Any) -> str:
+    """A table one row per line, a mapping one field per line, anything else on one line."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n  " + ",\n  ".join(_compact(row) for row in value) + "\n ]"
+    if isinstance(value, dict) and len(value) > 3:
+        return "{\n  " + ",\n  ".join(f"{json.dumps(key)}: {_compact(row)}" for key, row in value.items()) + "\n }"
+    return _compact(value)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
