@@ -18,7 +18,16 @@ import sympy
 
 from drex_runtime.policies.expressions import Condition, Scalar, parse_scalar, rational, symbol
 from drex_runtime.policies.observation import GLOBAL_NAMES, MAX_AGE, MAX_WAITING, POOL_NAMES, RAMP_NAMES, SLACK_CAP
-from drex_runtime.policies.table import DEEP_TIME, LaunchRule, Parameter, Policy, RampAction, RampRule, pool_of_name
+from drex_runtime.policies.table import (
+    DEEP_TIME,
+    LaunchRule,
+    Parameter,
+    Policy,
+    RampAction,
+    RampRule,
+    Scope,
+    pool_of_name,
+)
 from drex_runtime.policies.text import is_variable
 
 MAX_BITS = 58
@@ -26,6 +35,7 @@ _PLACES_BITS = 20
 _BITS = {"waiting": MAX_WAITING.bit_length(), "decodes_since_prefill": MAX_AGE.bit_length(),
          "age": MAX_AGE.bit_length(), "oldest": SLACK_CAP.bit_length(), "slack": SLACK_CAP.bit_length(),
          DEEP_TIME: SLACK_CAP.bit_length(), "segment": 6}
+_SCOPES: tuple[Scope, ...] = ("policy", "ramp", "pool")
 _TIMES = ("oldest", "slack", DEEP_TIME)
 _RELATIONS: tuple[Callable[[Scalar, Scalar], Condition], ...] = (sympy.Lt, sympy.Le, sympy.Gt, sympy.Ge, sympy.Eq,
                                                                  sympy.Ne)
@@ -140,7 +150,7 @@ def generate_policy(rng: Random, *, voluntary: bool = True, num_segments: int = 
                   choice_at_ramp(0.3), rng.choice(("fcfs", "edf")), "Drawn at random from the grammar.")
 
 
-def _scoped(parameters: list[Parameter], scope: str) -> list[Parameter]:
+def _scoped(parameters: list[Parameter], scope: Scope) -> list[Parameter]:
     return [item for item in parameters if item.scope in ("policy", scope) and item.name != "art_share"]
 
 
@@ -149,7 +159,7 @@ def _draw_parameters(rng: Random) -> list[Parameter]:
     found = [Parameter("batch_limit", parse_scalar(limit, "batch_limit"), Fraction(1), None, True, "rows",
                        "most rows of a RUN launch")]
     for index in range(rng.randint(0, 3)):
-        integer, scope = rng.random() < 0.5, rng.choice(("policy", "ramp", "pool"))
+        integer, scope = rng.random() < 0.5, rng.choice(_SCOPES)
         value = Fraction(rng.randint(0, 10), 1 if integer else rng.choice((2, 3, 5, 10)))
         found.append(Parameter(f"p{index}", rational(value), Fraction(0), Fraction(50), integer, scope=scope))
     if rng.random() < 0.3:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -19,6 +20,7 @@ from drex_runtime.records.ticks import Tick
 
 SCHEMA = "drex-profile/1"
 MAX_COST = 2**40
+MAX_CONTEXT = 2**31
 STRICT = ConfigDict(extra="forbid", strict=True)
 Origin = Literal["measured", "published", "estimate", "synthetic"]
 
@@ -90,6 +92,16 @@ class ProfileMeta:
     fit_error: float | None = None
     decision_ns: int | None = None
     raw: tuple[tuple[str, int, int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.reference_context < MAX_CONTEXT:
+            raise RecordError("meta", "reference_context", self.reference_context, f"0 to {MAX_CONTEXT - 1}")
+        if self.max_context is not None and not 0 < self.max_context < MAX_CONTEXT:
+            raise RecordError("meta", "max_context", self.max_context, f"1 to {MAX_CONTEXT - 1}")
+        if self.fit_error is not None and not (isfinite(self.fit_error) and self.fit_error >= 0):
+            raise RecordError("meta", "fit_error", self.fit_error, "a finite number of 0 or more")
+        if self.decision_ns is not None and self.decision_ns < 0:
+            raise RecordError("meta", "decision_ns", self.decision_ns, "0 or more")
 
 
 @dataclass(frozen=True, slots=True)
