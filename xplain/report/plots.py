@@ -1,0 +1,178 @@
+"""The report's charts: samples and regions over two dimensions, before and after tuning, search curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from xplain.records import Comparison, Dimension, Region, Sample, SearchTrace
+from xplain.report.svg import ACCENT, INK, LOSS, MUTED, NARROW, Chart, Figure, figure
+from xplain.report.units import count, percent
+
+MAX_POINTS = 900
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+
+
+def scatter(samples: Sequence[Sample], regions: Sequence[Region], axes: tuple[Dimension, Dimension],
+            threshold: float, scale: str) -> Figure:
+    """Unbiased samples over two dimensions, bad ones marked, with the frames of the regions.
+
+    At most MAX_POINTS are drawn, evenly through the list; the caption says so.
+    """
+    drawn = [samples[k * len(samples) // MAX_POINTS] for k in range(MAX_POINTS)] if len(samples) > MAX_POINTS \
+        else list(samples)
+    bad, fine = f"gap at least {percent(threshold)}", "smaller gap"
+    rows = [{"x": _value(sample, axes[0]), "y": _value(sample, axes[1]),
+             "kind": bad if sample.relative_gap >= threshold else fine} for sample in drawn]
+    rows.sort(key=lambda row: row["kind"] == bad)
+    frames = [_frame(region, axes, rows) for region in regions]
+
+    def build(width: int) -> Chart:
+        kinds = [fine, bad]
+        x = alt.X("x:Q", title=_title(axes[0]), scale=_scale(axes[0], rows, "x"))
+        y = alt.Y("y:Q", title=_title(axes[1]), scale=_scale(axes[1], rows, "y"))
+        legend = alt.Legend(title=None, orient="top", direction="vertical" if width == NARROW else "horizontal")
+        points = alt.Chart(_data(rows)).mark_point(size=26, strokeWidth=1.1).encode(
+            x=x, y=y,
+            shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=["circle", "triangle-up"]), legend=legend,
+                            sort=kinds),
+            color=alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=[MUTED, LOSS]), legend=legend, sort=kinds),
+            fill=alt.Fill("kind:N", scale=alt.Scale(domain=kinds, range=["transparent", LOSS]), legend=legend,
+                          sort=kinds),
+            opacity=alt.Opacity("kind:N", scale=alt.Scale(domain=kinds, range=[0.55, 0.85]), legend=None))
+        layers: list[Any] = [points]
+        if frames:
+            base = alt.Chart(_data(frames))
+            layers.append(base.mark_rect(fillOpacity=0.07, fill=ACCENT, stroke=ACCENT, strokeWidth=2,
+                                         strokeDash=[6, 3]).encode(x="x0:Q", x2="x1:Q", y="y0:Q", y2="y1:Q"))
+            layers.append(base.mark_text(align="left", baseline="top", dx=6, dy=6, fontWeight="bold", fontSize=14,
+                                         color=INK).encode(x="x0:Q", y="y1:Q", text="name:N"))
+        return alt.layer(*layers).properties(width=width, height=340 if width != NARROW else 280)
+
+    left_out = "" if len(drawn) == len(samples) else f" {count(len(drawn))} of them are drawn, evenly."
+    caption = (f"{count(len(samples))} samples of the declared distribution ({scale} scale; annealed ones are left "
+               f"out, they are biased).{left_out} A frame is the part of a region that these two dimensions state.")
+    label = f"Scatter plot of samples over {axes[0].meaning or axes[0].name} and {axes[1].meaning or axes[1].name}"
+    return figure(build, label, caption, f"scatter-{scale}")
+
+
+def _value(sample: Sample, axis: Dimension) -> float:
+    return sample.features[axis.name] if axis.name in sample.features else sample.point[axis.name]
+
+
+def _title(axis: Dimension) -> str:
+    unit = f" ({axis.unit})" if axis.unit else ""
+    return f"{axis.meaning or axis.name}{unit}" + (", log scale" if axis.log else "")
+
+
+def _limits(axis: Dimension, rows: Sequence[dict[str, Any]], key: str) -> tuple[float, float]:
+    values = [row[key] for row in rows]
+    low, high = min(axis.low, *values), max(axis.high, *values)
+    if axis.log:
+        return low / 1.06, high * 1.06
+    margin = 0.02 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def _scale(axis: Dimension, rows: Sequence[dict[str, Any]], key: str) -> alt.Scale:
+    low, high = _limits(axis, rows, key)
+    return alt.Scale(type="log" if axis.log else "linear", domain=[low, high], nice=False, zero=False)
+
+
+def _frame(region: Region, axes: tuple[Dimension, Dimension], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The region's rectangle; where it does not bound a dimension, the edge of the plot."""
+    frame: dict[str, Any] = {"name": region.name}
+    for key, axis in zip(("x", "y"), axes, strict=True):
+        low, high = _limits(axis, rows, key)
+        for predicate in region.predicates:
+            if predicate.feature == axis.name and predicate.relation == ">":
+                low = max(low, predicate.bound)
+            if predicate.feature == axis.name and predicate.relation == "<=":
+                high = min(high, predicate.bound)
+        frame[f"{key}0"], frame[f"{key}1"] = low, high
+    return frame
+
+
+def before_after(comparisons: Sequence[Comparison]) -> Figure:
+    """Mean gap per slice of held-out workloads, before and after, the latter with its interval."""
+    kinds = ["before", "after"]
+    rows = [{"slice": item.slice, "kind": kind, "gap": gap} for item in comparisons
+            for kind, gap in zip(kinds, (item.before, item.after), strict=True)]
+    spans = [{"slice": item.slice, "before": item.before, "after": item.after, "low": item.after_low,
+              "high": item.after_high} for item in comparisons]
+    order = list(dict.fromkeys(item.slice for item in comparisons))
+
+    def build(width: int) -> Chart:
+        y = alt.Y("slice:N", sort=order, title=None, axis=alt.Axis(labelLimit=width // 3, labelFontSize=12,
+                                                                   labelColor=INK, domain=False, ticks=False))
+        x = alt.X("before:Q", title="mean gap to the benchmark", axis=alt.Axis(format="+.0%", tickCount=5))
+        legend = alt.Legend(title=None, orient="top")
+        zero = alt.Chart(_data([{"at": 0}])).mark_rule(color=MUTED).encode(x="at:Q")
+        base = alt.Chart(_data(spans))
+        way = base.mark_rule(color=MUTED, strokeWidth=1.5).encode(x=x, x2="after:Q", y=y)
+        spread = base.mark_rule(color=ACCENT, strokeWidth=5, opacity=0.35).encode(x="low:Q", x2="high:Q", y=y)
+        points = alt.Chart(_data(rows)).mark_point(size=90, strokeWidth=2).encode(
+            x="gap:Q", y=y,
+            shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), legend=legend,
+                            sort=kinds),
+            color=alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=[LOSS, ACCENT]), legend=legend, sort=kinds),
+            fill=alt.Fill("kind:N", scale=alt.Scale(domain=kinds, range=["var(--paper)", ACCENT]), legend=legend,
+                          sort=kinds))
+        return alt.layer(zero, way, spread, points).properties(width=width - width // 6, height=38 * len(order) + 10)
+
+    caption = ("Held-out workloads that neither the search nor the tuner has seen. The thick line is the 95 % interval "
+               "of the mean after tuning; left of zero the policy beats the benchmark.")
+    return figure(build, "Mean gap before and after tuning, by slice of held-out workloads", caption, "tuning")
+
+
+def search_curves(traces: Sequence[SearchTrace]) -> Figure:
+    """Largest gap found so far against time, per method, each scale its own chart above the other."""
+    rows: list[dict[str, Any]] = []
+    for trace in traces:
+        kept = list(trace.improvements)
+        if not kept:
+            continue
+        # A curve ends where its method stopped, not at its last improvement.
+        end = max(kept[-1][0], kept[0][0] + trace.seconds if trace.method != "random" else trace.seconds)
+        rows += [{"scale": trace.scale, "method": trace.method, "seconds": seconds, "gap": gap}
+                 for seconds, _, gap in [*kept, (end, 0, kept[-1][2])]]
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    scales = list(dict.fromkeys(row["scale"] for row in rows))
+
+    def build(width: int) -> Chart:
+        parts = []
+        for scale in scales:
+            own = [row for row in rows if row["scale"] == scale]
+            legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500)
+            parts.append(alt.Chart(_data(own), title=alt.TitleParams(
+                f"{scale} scale", anchor="start", color=INK, fontSize=13, fontWeight="normal")).mark_line(
+                interpolate="step-after", strokeWidth=2.2).encode(
+                x=alt.X("seconds:Q", title="seconds since the search began"),
+                y=alt.Y("gap:Q", title="largest gap so far",
+                        axis=alt.Axis(format="+.0%"), scale=alt.Scale(zero=False)),
+                color=alt.Color("method:N", scale=alt.Scale(domain=methods, range=_colours(len(methods))),
+                                legend=legend, sort=methods),
+                strokeDash=alt.StrokeDash("method:N", scale=alt.Scale(domain=methods, range=_dashes(len(methods))),
+                                          legend=legend, sort=methods)).properties(width=width, height=180))
+        stacked: alt.VConcatChart = alt.vconcat(*parts).resolve_scale(color="shared", strokeDash="shared")
+        return stacked
+
+    caption = "Annealing starts from the best random samples, so its curve begins where theirs ends."
+    return figure(build, "Largest gap found against time, by search method", caption, "search")
+
+
+def _colours(number: int) -> list[str]:
+    return [(MUTED, ACCENT, LOSS, INK)[k % 4] for k in range(number)]
+
+
+def _dashes(number: int) -> list[list[int]]:
+    return [DASHES[k % len(DASHES)] for k in range(number)]
+
+
+def _data(rows: Sequence[dict[str, Any]]) -> alt.Data:
+    clean = [{key: (round(value, 6) if isinstance(value, float) and math.isfinite(value) else value)
+              for key, value in row.items()} for row in rows]
+    return alt.Data(values=clean)  # type: ignore[no-untyped-call]

@@ -1,0 +1,259 @@
+"""What the page shows, computed from the records: figures, tables, headline numbers. No markup here but charts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from markupsafe import Markup
+from sklearn.tree import DecisionTreeRegressor
+
+from drex_runtime.records.ticks import Tick
+from xplain.conclude import cause_text
+from xplain.records import Analysis, Attribution, Cause, Dimension, Evidence, Region, Sample, Witness
+from xplain.report.plots import before_after, scatter, search_curves
+from xplain.report.policy_text import RuleTable, rule_tables
+from xplain.report.svg import Figure
+from xplain.report.timeline import Step, draw, steps
+from xplain.report.units import count, duration, interval, percent
+
+GRID = 5
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A headline number."""
+
+    label: str
+    value: str
+    detail: str
+    evidence: Evidence | None
+
+
+@dataclass(frozen=True)
+class CauseRow:
+    """A line of a regret account; `left` and `width` place its bar, in per cent of the bar's column."""
+
+    text: str
+    example: str
+    parameters: str
+    ticks: int
+    decisions: int
+    share: float
+    left: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where the gap of one run went. `zero` = position of the zero line in per cent."""
+
+    attribution: Attribution
+    title: str
+    rows: tuple[CauseRow, ...]
+    zero: float
+    total: int
+    closes: bool
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """A row of the scatter plot's table: ranges of both dimensions, how many samples, how they fare."""
+
+    x: str
+    y: str
+    samples: int
+    bad: float
+    gap: float
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Regions of one scale over their two most telling dimensions."""
+
+    scale: str
+    figure: Figure
+    x: str
+    y: str
+    grid: tuple[GridRow, ...]
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The worst input found at a scale."""
+
+    scale: str
+    sample: Sample
+    inputs: tuple[tuple[str, float, str], ...]
+
+
+@dataclass(frozen=True)
+class WitnessView:
+    """A witness with its picture and the picture's tables."""
+
+    witness: Witness
+    svg: Markup
+    heuristic: tuple[Step, ...]
+    optimum: tuple[Step, ...]
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of bars that occur, for the legend."""
+        return frozenset(bar.kind for line in (self.witness.heuristic, self.witness.optimum) for bar in line.bars)
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything the template needs besides the analysis itself."""
+
+    severity: str
+    facts: tuple[Fact, ...]
+    witnesses: tuple[WitnessView, ...]
+    worst: tuple[Worst, ...]
+    plots: tuple[Plot, ...]
+    accounts: tuple[Account, ...]
+    tuning: Figure | None
+    curves: Figure | None
+    rules: tuple[RuleTable, ...]
+
+
+def view(analysis: Analysis, samples: Sequence[Sample], tick: Tick) -> View:
+    """Compute the page's contents."""
+    tuning = analysis.tuning
+    severities = {finding.severity for finding in analysis.findings}
+    return View(
+        next((name for name in ("loss", "unknown", "none") if name in severities), "unknown"),
+        tuple(_facts(analysis, samples)),
+        tuple(WitnessView(witness, draw(witness, tick), tuple(steps(witness.heuristic, tick)),
+                          tuple(steps(witness.optimum, tick))) for witness in analysis.witnesses),
+        tuple(_worst(analysis, samples)), tuple(_plots(analysis, samples)),
+        tuple(_account(attribution) for attribution in analysis.attributions),
+        before_after(tuning.comparisons) if tuning and tuning.comparisons else None,
+        search_curves(analysis.traces) if any(trace.improvements for trace in analysis.traces) else None,
+        tuple(rule_tables(analysis.policy_table)))
+
+
+def _facts(analysis: Analysis, samples: Sequence[Sample]) -> Iterable[Fact]:
+    for scale, rate in analysis.bad_share.items():
+        if rate.of:
+            yield Fact(f"inputs that lose at least {percent(analysis.threshold)}", percent(rate.value),
+                       f"{scale} scale, {interval(rate)} of {count(rate.of)} unbiased samples", Evidence.STATISTICAL)
+    operating = [sample for sample in samples if sample.scale == "operating"]
+    if operating:
+        worst = max(operating, key=lambda sample: sample.relative_gap)
+        yield Fact("largest gap found", percent(worst.relative_gap, signed=True),
+                   f"operating scale, against the best of {', '.join(analysis.benchmarks)}", Evidence.SIMULATED)
+    proved = [witness for witness in analysis.witnesses if witness.proved]
+    if proved:
+        worst_case = max(proved, key=lambda witness: witness.relative_gap)
+        yield Fact("over the proved optimum", percent(worst_case.relative_gap, signed=True),
+                   f"on a workload of {len(worst_case.depths)} requests", Evidence.PROVED)
+    if analysis.tuning and analysis.tuning.comparisons:
+        whole = analysis.tuning.comparisons[0]
+        yield Fact("held-out mean gap, tuned", percent(whole.after, signed=True),
+                   f"before: {percent(whole.before, signed=True)}; {whole.slice}", Evidence.SIMULATED)
+
+
+def _worst(analysis: Analysis, samples: Sequence[Sample]) -> Iterable[Worst]:
+    for scale in ("operating", "exact"):
+        own = [sample for sample in samples if sample.scale == scale]
+        if own:
+            sample = max(own, key=lambda sample: sample.relative_gap)
+            known = {dimension.name: dimension for dimension in analysis.dimensions}
+            shown = sample.point if scale == "operating" else sample.features
+            yield Worst(scale, sample, tuple((meaning(known, name), value, unit(known, name))
+                                             for name, value in shown.items()))
+
+
+def meaning(known: dict[str, Dimension], name: str) -> str:
+    """What a dimension means; for others their name in words."""
+    return (known[name].meaning if name in known else "") or name.replace("_", " ")
+
+
+def unit(known: dict[str, Dimension], name: str) -> str:
+    """The unit of a dimension, "" for others."""
+    return known[name].unit if name in known else ""
+
+
+def _account(attribution: Attribution) -> Account:
+    """Causes, the costliest first, with bars on one axis that holds zero."""
+    causes = sorted(attribution.causes, key=lambda cause: -cause.ticks)
+    low, high = min([0, *(cause.ticks for cause in causes)]), max([1, *(cause.ticks for cause in causes)])
+    span = high - low
+    rows = tuple(CauseRow(_sentence(cause), cause.example, ", ".join(cause.parameters), cause.ticks, cause.count,
+                          cause.share, 100 * (min(cause.ticks, 0) - low) / span, 100 * abs(cause.ticks) / span)
+                 for cause in causes)
+    clairvoyant = attribution.reference == "clairvoyant"
+    total = sum(cause.ticks for cause in causes)
+    where = attribution.region if re.search(r"\s", attribution.region) else f"region {attribution.region}"
+    return Account(attribution, where, rows, -100 * low / span, total, total == attribution.gap,
+                   Evidence.PROVED if clairvoyant and attribution.exact else Evidence.SIMULATED)
+
+
+def _sentence(cause: Cause) -> str:
+    text = cause_text(replace(cause, example=""))
+    return text[:1].upper() + text[1:]
+
+
+def _plots(analysis: Analysis, samples: Sequence[Sample]) -> Iterable[Plot]:
+    for scale in dict.fromkeys(["operating", *(region.scale for region in analysis.regions)]):
+        own = [sample for sample in samples if sample.scale == scale and sample.origin != "annealing"]
+        regions = [region for region in analysis.regions if region.scale == scale]
+        axes = _axes(own, regions, {dimension.name: dimension for dimension in analysis.dimensions})
+        if axes is not None:
+            known = {dimension.name: dimension for dimension in analysis.dimensions}
+            yield Plot(scale, scatter(own, regions, axes, analysis.threshold, scale),
+                       meaning(known, axes[0].name), meaning(known, axes[1].name),
+                       tuple(_grid(own, axes, analysis.threshold)))
+
+
+def _axes(samples: Sequence[Sample], regions: Sequence[Region],
+          known: dict[str, Dimension]) -> tuple[Dimension, Dimension] | None:
+    """The two dimensions that the costliest regions speak of, filled up by what a shallow tree on the gap uses."""
+    if len(samples) < 2:
+        return None
+    names = [name for name in samples[0].features if len({sample.features[name] for sample in samples}) > 1]
+    if len(names) < 2:
+        return None
+    table = np.array([[sample.features[name] for name in names] for sample in samples])
+    tree = DecisionTreeRegressor(max_depth=4, min_samples_leaf=max(2, len(samples) // 50), random_state=0)
+    tree.fit(table, [sample.relative_gap for sample in samples])
+    weight = dict(zip(names, tree.feature_importances_, strict=True))
+    for region in regions:
+        for predicate in region.predicates:
+            weight[predicate.feature] = weight.get(predicate.feature, 0.0) + 10 * region.share.value * region.mean_gap
+    first, second = sorted(names, key=lambda name: -weight[name])[:2]
+    return _dimension(first, samples, known), _dimension(second, samples, known)
+
+
+def _dimension(name: str, samples: Sequence[Sample], known: dict[str, Dimension]) -> Dimension:
+    if name in known:
+        return known[name]
+    values = [sample.features[name] for sample in samples]
+    return Dimension(name, min(values), max(values), meaning=name.replace("_", " "))
+
+
+def _grid(samples: Sequence[Sample], axes: tuple[Dimension, Dimension], threshold: float) -> Iterable[GridRow]:
+    columns = [np.array([sample.features[axis.name] for sample in samples]) for axis in axes]
+    gaps = np.array([sample.relative_gap for sample in samples])
+    edges = [np.unique(np.quantile(column, np.linspace(0, 1, GRID + 1))) for column in columns]
+    cells = [np.clip(np.searchsorted(edge, column, side="right") - 1, 0, max(0, len(edge) - 2))
+             for edge, column in zip(edges, columns, strict=True)]
+    for i in range(max(1, len(edges[0]) - 1)):
+        for j in range(max(1, len(edges[1]) - 1)):
+            inside = (cells[0] == i) & (cells[1] == j)
+            if inside.any():
+                yield GridRow(_range(edges[0], i), _range(edges[1], j), int(inside.sum()),
+                              float((gaps[inside] >= threshold).mean()), float(gaps[inside].mean()))
+
+
+def _range(edges: np.ndarray[tuple[int], np.dtype[np.float64]], k: int) -> str:
+    return f"{edges[k]:.3g}\N{EN DASH}{edges[min(k + 1, len(edges) - 1)]:.3g}"
+
+
+def objective_text(analysis: Analysis, ticks: int, tick: Tick) -> str:
+    """An objective's value in human units (misses are a count)."""
+    return count(ticks) if analysis.objective == "misses" else duration(ticks, tick)
