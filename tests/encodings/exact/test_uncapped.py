@@ -13,9 +13,12 @@ from drex_runtime.records import CostProfile, LinearCost, Request, SegmentCost, 
 from drex_runtime.simulator import Machine, replay_schedule
 from tests.independent.brute_force import BruteForce
 from tests.scale import scaled
-from xplain.encodings.exact.pairwise import Strings
+from xplain.encodings.exact.pairwise import Strings, build_tables
+from xplain.encodings.exact.pairwise_state import row_work
 from xplain.encodings.exact.results import Limits, SearchResult
 from xplain.encodings.exact.uncapped import applies, independent, solve_uncapped
+from xplain.encodings.exact.uncapped_model import Letters
+from xplain.encodings.exact.uncapped_search import AStar
 
 REGIMES = ("K = 1, any start and rebatch", "K = 2, ramps cost", "riding costs, all else free")
 
@@ -93,6 +96,25 @@ def test_medium_workloads_agree_with_a_plain_dijkstra(prices: tuple[int, int]) -
         expected = dijkstra([request.depths for request in workload.requests], prices[0], sum(prices))
         assert result.interval.proved and result.interval.upper == expected
         assert makespan_of(result, workload, profile, config) == expected
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_a_star_finds_by_itself_what_it_proves(regime: str) -> None:
+    """Without a beam's incumbent, which on small workloads is usually the optimum and would hide a missed word."""
+    for seed in range(scaled(40, 400, f"workloads, A* alone, {regime}")):
+        workload, profile, config = random_problem(Random(f"alone {regime} {seed}"), regime, 6, 6)
+        strings = Strings.of(workload)
+        letters = Letters.of(strings, profile)
+        search = AStar(letters, build_tables(strings, profile, config, keep=letters.keep))
+        search.open(10**9)
+        assert search.advance(10**6)
+        word = search.word()
+        assert word is not None and search.lower == letters.cost[word].sum()
+        expected = solve_uncapped(workload, profile, config).interval
+        assert search.lower + int(row_work(workload, profile, strings)[:, 0].sum()) == expected.upper, seed
+        if regime == REGIMES[0]:
+            shallow, full = int(letters.cost[0]), int(letters.cost[1])
+            assert search.lower == dijkstra([request.depths for request in workload.requests], shallow, full)
 
 
 def test_limits_leave_an_interval_around_the_optimum_with_a_schedule_at_its_upper_end() -> None:
