@@ -1,0 +1,89 @@
+"""`drex generate`: text from an early-exit model under any policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from drex_runtime.execution.llm import LLM
+    from drex_runtime.execution.requests import RequestOutput
+
+
+def generate(
+    prompts: Annotated[list[str] | None, typer.Argument(help="Prompts. Default: lines of standard input.",
+                                                        show_default=False)] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder. Default: the shipped demo model.")] = None,
+    policy: Annotated[str, typer.Option(help="Shipped policy, YAML file or file.py:Name.")] = "drex",
+    policy_config: Annotated[Path | None, typer.Option(help="Settings file such as tuned.yaml; names its "
+                                                       "policy.")] = None,
+    profile: Annotated[Path | None, typer.Option(help="Cost profile for policies that use costs.")] = None,
+    max_tokens: Annotated[int, typer.Option(help="Output tokens per prompt.")] = 48,
+    temperature: Annotated[float, typer.Option(help="0 = greedy.")] = 0.0,
+    top_k: Annotated[int, typer.Option(help="0 = off.")] = 0,
+    top_p: Annotated[float, typer.Option(help="Nucleus; 1 = off.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampling noise.")] = None,
+    exit_threshold: Annotated[str | None, typer.Option(help="Confidence above which a token exits, for all ramps; "
+                              "1 = never. Default: the model's own.")] = None,
+    max_num_seqs: Annotated[int, typer.Option(help="N, requests in flight.")] = 16,
+    max_batch_rows: Annotated[int | None, typer.Option(help="Rows per launch. Default: N.")] = None,
+    stats: Annotated[bool, typer.Option("--stats", help="Also print exits, launches and timing, and what the "
+                                        "model's card says of its quality.")] = False,
+) -> None:
+    """Continue each prompt. The text does not depend on the policy as long as it consults every ramp."""
+    import sys
+    import time
+
+    from drex_runtime.commands.model_options import open_model
+    from drex_runtime.errors import InputError
+    from drex_runtime.execution.llm import LLM
+    from drex_runtime.execution.requests import SamplingParams
+    from drex_runtime.policies.load import load_policy
+    from drex_runtime.policies.settings import load_policy_config
+    from drex_runtime.records import load_profile
+
+    texts = prompts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    if not texts:
+        raise InputError("generate", "prompts", "none", "at least one prompt, as argument or line of standard input")
+    table, settings = load_policy_config(policy_config) if policy_config else (load_policy(policy), {})
+    opened = open_model(model, exit_threshold)
+    llm = LLM(opened.model, policy=table, settings=settings, profile=load_profile(profile) if profile else None,
+              max_num_seqs=max_num_seqs, batch_max=max_batch_rows, tokenizer=opened.tokenizer)
+    begun = time.perf_counter()
+    outputs = llm.generate(texts, SamplingParams(max_tokens, temperature, top_k, top_p, seed))
+    seconds = time.perf_counter() - begun
+    for prompt, output in zip(texts, outputs, strict=True):
+        print(f"{prompt}{output.text}\n")
+    if stats:
+        print_run(llm, outputs, seconds)
+        print_card(opened.folder)
+
+
+def print_run(llm: LLM, outputs: list[RequestOutput], seconds: float) -> None:
+    """Exits, launches and speed of a generation."""
+    depths = [depth for output in outputs for depth in output.depths]
+    counted, segments = llm.engine.statistics, llm.policy.num_segments
+    print(f"policy {llm.policy.policy.name}: {len(depths)} tokens in {seconds:.2f} s, "
+          f"{len(depths) / seconds:.0f} tokens/s (measured)")
+    for segment in range(1, segments):
+        share = sum(depth == segment for depth in depths) / max(1, len(depths))
+        print(f"  exits at ramp {segment}: {share:.1%}, threshold {llm.model.config.thresholds[segment - 1]}")
+    print(f"  launches {counted.launches}, splits {counted.splits}, involuntary exits {counted.involuntary_exits}, "
+          f"involuntary stays {counted.involuntary_stays}")
+    print(f"  KV cells owned {counted.cells_owned}, shared for skipped layers {counted.cells_shared}")
+
+
+def print_card(folder: Path) -> None:
+    """What the model's card claims, if it has one."""
+    from drex_runtime.demo.card import read_card
+
+    if not (folder / "card.json").is_file():
+        return
+    card = read_card(folder)
+    print(f"card (measured on held-out text when trained): perplexity {card.deep_perplexity:.2f} at full depth, "
+          f"bigram {card.bigram_perplexity:.2f}")
+    for row in card.table:
+        print(f"  threshold {row.threshold}: exit rate {row.generated_exit_rate:.1%}, agreement with full depth "
+              f"{row.generated_agreement:.1%}, perplexity with exits {row.exit_perplexity:.2f}")

@@ -1,0 +1,57 @@
+"""`drex profile`: measure what launches cost on this machine's engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def profile(
+    model: Annotated[Path | None, typer.Argument(help="Model folder. Default: the shipped demo model.",
+                                                 show_default=False)] = None,
+    out: Annotated[Path, typer.Option(help="Where to write the profile (JSON).")] = Path("profile.json"),
+    max_batch_rows: Annotated[int, typer.Option(help="Largest batch to measure.")] = 32,
+    rounds: Annotated[int, typer.Option(help="Interleaved rounds over all points.")] = 5,
+    seconds: Annotated[float | None, typer.Option(help="Stop after the round that ends past this time.")] = 40.0,
+    threads: Annotated[int | None, typer.Option(help="torch threads. Default: torch's own choice.")] = None,
+) -> None:
+    """Time every cost of the scheduling model on the real engine and fit a CostProfile.
+
+    The raw medians and the fit's error are stored with it.
+    """
+    import torch
+    from rich.console import Console
+
+    from drex_runtime.commands.model_options import open_model
+    from drex_runtime.errors import InputError
+    from drex_runtime.profiling.fit import fit_profile
+    from drex_runtime.profiling.measure import Plan, measure
+    from drex_runtime.records import save_profile
+
+    if max_batch_rows < 1 or rounds < 1:
+        raise InputError("profile", "max_batch_rows, rounds", f"{max_batch_rows}, {rounds}", "1 or more each")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    opened = open_model(model)
+    loaded, folder = opened.model, opened.folder
+    batches = tuple(size for size in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if size < max_batch_rows)
+    plan = Plan((*batches, max_batch_rows), rounds=rounds, seconds=seconds)
+    console = Console(stderr=True)
+    with console.status("profiling") as status:
+        points, done = measure(loaded, plan, lambda text: status.update(f"profiling: {text}"))
+    fitted = fit_profile(points, plan, name=f"{folder.name}-{max_batch_rows}", model=folder.name,
+                         num_segments=loaded.config.num_segments, dtype="float32", rounds=done)
+    save_profile(out, fitted)
+    rows = max_batch_rows
+    for s in range(1, fitted.num_segments + 1):
+        one, many = fitted.segment_cost(s, 1, 0), fitted.segment_cost(s, rows, 0)
+        print(f"segment {s}: {one / 1e6:.3f} ms at 1 row, {many / 1e6:.3f} ms at {rows} rows, "
+              f"{fitted.segments[s - 1].per_context} ns per context token")
+    for r in range(1, fitted.num_segments):
+        print(f"ramp {r}: {fitted.ramp_cost(r, rows) / 1e6:.3f} ms at {rows} rows; start of segment {r + 1}: "
+              f"{fitted.start_cost(r + 1) / 1e6:.3f} ms")
+    print(f"rebatch {fitted.rebatch / 1e6:.3f} ms; median relative error of the fit {fitted.meta.fit_error:.1%}; "
+          f"{done} rounds")
+    print(out)
