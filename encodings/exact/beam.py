@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xplain.encodings.exact.bounds import Codes
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import kernel
+from xplain.encodings.exact.kernel import inner, kernel
 from xplain.encodings.exact.launches import NO_ROOM, TOO_WIDE, Scratch, Steps, expand
 from xplain.encodings.exact.memo import UNKNOWN, Memo, Words, find, learn, write_key
 
@@ -40,6 +40,7 @@ class Layers(NamedTuple):
     parent: Int
     pick: Int
     value: Int
+    order: Int
     trail: Int
     registers: Int
     key: Words
@@ -50,7 +51,7 @@ def new_layers(n: int, width: int, room: int, trail: int, words: int) -> Layers:
     """Memory for a beam of `width` states and `room` steps per layer."""
     state = (np.zeros((width, n), np.int16), *(np.zeros(width, np.int64) for _ in range(3)))
     again = (np.zeros((width, n), np.int16), *(np.zeros(width, np.int64) for _ in range(3)))
-    return Layers(*state, *again, *(np.zeros(room, np.int64) for _ in range(3)), np.zeros((trail, 3), np.int64),
+    return Layers(*state, *again, *(np.zeros(room, np.int64) for _ in range(4)), np.zeros((trail, 3), np.int64),
                   np.zeros(5, np.int64), np.zeros(words, np.uint64), np.zeros(n, np.int64))
 
 
@@ -67,7 +68,7 @@ def run_beam(instance: Instance, seen: Memo, scratch: Scratch, steps: Steps, lay
     layers.now[0], layers.cost[0], layers.at[0] = now, 0, -1
     alive, first_layer = 1, True
     while alive > 0:
-        count = 0
+        count = np.int64(0)
         for i in range(alive):
             base = layers.cost[i]
             if registers[BEST] <= base:
@@ -112,7 +113,8 @@ def run_beam(instance: Instance, seen: Memo, scratch: Scratch, steps: Steps, lay
                 count += 1
         limit = UNKNOWN
         if count > width:
-            limit = np.partition(layers.value[:count], width - 1)[width - 1]
+            layers.order[:count] = layers.value[:count]
+            limit = _smallest(layers.order, count, width)
         kept = 0
         for wanted in range(2):  # those below the limit first, then ties
             for k in range(count):
@@ -137,7 +139,30 @@ def run_beam(instance: Instance, seen: Memo, scratch: Scratch, steps: Steps, lay
     return DONE
 
 
-@kernel
+@inner
+def _smallest(values: Int, count: int, rank: int) -> int:
+    """The rank-th smallest of the first `count` values (quickselect; reorders them)."""
+    low, high = 0, count - 1
+    while low < high:
+        pivot, i, j = values[(low + high) // 2], low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i, j = i + 1, j - 1
+        if rank - 1 <= j:
+            high = j
+        elif rank - 1 >= i:
+            low = i
+        else:
+            break
+    return values[rank - 1]
+
+
+@inner
 def _mark(layers: Layers, before: int, rows: int, end: int) -> None:
     at = layers.registers[TRAIL]
     layers.trail[at, 0], layers.trail[at, 1], layers.trail[at, 2] = before, rows, end

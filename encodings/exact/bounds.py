@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import kernel
+from xplain.encodings.exact.kernel import inner, kernel
 
 Codes = NDArray[np.int16]
 
 
-@kernel
+@inner
 def _sort(values: Int, count: int) -> None:
     for i in range(1, count):
         value, j = values[i], i
@@ -39,7 +39,7 @@ def _sort(values: Int, count: int) -> None:
         values[j] = value
 
 
-@kernel
+@inner
 def _batch_machine(lengths: Int, count: int, cap: int) -> int:
     """Sum of completions, shortest first on `cap` machines; overwrites `lengths`."""
     _sort(lengths, count)
@@ -51,7 +51,7 @@ def _batch_machine(lengths: Int, count: int, cap: int) -> int:
     return total
 
 
-@kernel
+@inner
 def _machines(instance: Instance, codes: Codes, now: int, arrived_only: bool, lengths: Int) -> int:
     stages, cap, costs = instance.stages, instance.cap, instance.costs
     bound = np.int64(0)

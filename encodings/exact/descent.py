@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from xplain.encodings.exact.bounds import Codes
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import kernel
+from xplain.encodings.exact.kernel import inner, kernel
 from xplain.encodings.exact.launches import TOO_WIDE, Scratch, Steps, expand
 from xplain.encodings.exact.memo import UNKNOWN, Memo, Words, find, learn, write_key
 
@@ -64,7 +64,7 @@ def begin(stack: Stack, codes: Codes, now: int, pass_: Int, window: int) -> None
     stack.registers[LEVEL], stack.registers[TODO] = 0, ENTER
 
 
-@kernel
+@inner
 def _enter(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack: Stack, level: int) -> int:
     """Expand the state of this level; FINISHED if that worked."""
     codes, now, window = stack.codes[level], stack.now[level], stack.window[level]
@@ -72,7 +72,7 @@ def _enter(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack
     phase, segment, running, latched = (np.int64(0), np.int64(0), np.int64(0), np.int64(0))
     if level == 0:
         phase, segment, running, latched = stack.pass_[0], stack.pass_[1], stack.pass_[2], stack.pass_[3]
-    count, dropped = expand(instance, codes, now, phase, segment, running, latched, False, window, scratch, steps, first)
+    count, dropped = expand(instance, codes, now, phase, segment, running, latched, np.bool_(False), window, scratch, steps, first)
     if count < 0:
         return WIDE if count == TOO_WIDE else STEPS_FULL
     best = UNKNOWN
@@ -165,7 +165,8 @@ def follow(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack
     current = codes.copy()
     phase, segment, running, latched = pass_[0], pass_[1], pass_[2], pass_[3]
     for length in range(len(trail)):
-        count, _ = expand(instance, current, now, phase, segment, running, latched, False, value + 1, scratch, steps, 0)
+        count, _ = expand(instance, current, now, phase, segment, running, latched, np.bool_(False), value + 1, scratch,
+                          steps, np.int64(0))
         if count < 0:
             return -1
         chosen = -1

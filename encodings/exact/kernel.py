@@ -13,3 +13,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def kernel(function: Function) -> Function:
     """Compile in nopython mode, single-threaded, cached on disk beside the source."""
     return cast(Function, numba.njit(cache=True)(function))
+
+
+def inner(function: Function) -> Function:
+    """As `kernel`, for functions that only other kernels call: nothing to call them from Python is compiled."""
+    return cast(Function, numba.njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))

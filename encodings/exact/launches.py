@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 
 from xplain.encodings.exact.bounds import Codes, lower_bound
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import kernel
+from xplain.encodings.exact.kernel import inner, kernel
 
 AT_REST, AFTER_SEGMENT, AT_RAMP, AT_JOIN = 0, 1, 2, 3  # as Phase
 PREFILL_END, IDLE_END = -1, 0  # values of Steps.end other than a segment
@@ -91,7 +91,7 @@ def new_scratch(instance: Instance, subsets: int) -> Scratch:
                    np.zeros(n, np.int64), np.zeros(stages + 2, np.int64))
 
 
-@kernel
+@inner
 def bits(rows: int) -> int:
     """Number of rows in a set."""
     count = 0
@@ -116,7 +116,7 @@ def admit(instance: Instance, codes: Codes, now: int) -> None:
             free -= 1
 
 
-@kernel
+@inner
 def _list_subsets(instance: Instance, codes: Codes, greedy: bool, scratch: Scratch) -> bool:
     """Row sets per pool, interchangeable rows in order only; greedy: rows of equal depth in order of urgency only.
 
@@ -170,7 +170,7 @@ def _list_subsets(instance: Instance, codes: Codes, greedy: bool, scratch: Scrat
     return True
 
 
-@kernel
+@inner
 def _affine(values: Int, cap: int) -> bool:
     for b in range(2, cap):
         if values[b + 1] - values[b] != values[2] - values[1]:
@@ -178,7 +178,7 @@ def _affine(values: Int, cap: int) -> bool:
     return True
 
 
-@kernel
+@inner
 def is_lean(instance: Instance, codes: Codes, scratch: Scratch, rows: int, end: int) -> bool:
     """The pass (K = 1, begun at rest) could take one more row by the rule *fuller is at least as good*."""
     costs, cap, always = instance.costs, instance.cap, instance.always
@@ -246,7 +246,7 @@ def is_lean(instance: Instance, codes: Codes, scratch: Scratch, rows: int, end: 
     return False
 
 
-@kernel
+@inner
 def record(instance: Instance, codes: Codes, now: int, ticks: int, out: int, rows: int, end: int, leaving: int,
            parked_in: int, window: int, scratch: Scratch, steps: Steps, at: int) -> int:
     """Write the step at position `at`; returns the bound if it is below `window`, else minus that bound - 1.
@@ -290,14 +290,14 @@ def record(instance: Instance, codes: Codes, now: int, ticks: int, out: int, row
     return bound
 
 
-@kernel
+@inner
 def _push(scratch: Scratch, top: int, s: int, rows: int, latched: int, ticks: int, phase: int) -> int:
     frames = scratch.frames
     frames[top, 0], frames[top, 1], frames[top, 2], frames[top, 3], frames[top, 4] = s, rows, latched, ticks, phase
     return top + 1
 
 
-@kernel
+@inner
 def expand(instance: Instance, codes: Codes, now: int, phase: int, segment: int, running: int, latched: int,
            greedy: bool, window: int, scratch: Scratch, steps: Steps, base: int) -> tuple[int, int]:
     """Write the steps with bound < window from `base` on; returns (their number, least bound dropped).
@@ -307,7 +307,7 @@ def expand(instance: Instance, codes: Codes, now: int, phase: int, segment: int,
     """
     costs, cap, stages = instance.costs, instance.cap, instance.stages
     room = len(steps.ticks)
-    count, dropped = 0, np.int64(2**62)
+    count, dropped, nowhere = 0, np.int64(2**62), np.int64(0)  # (literals would be compiled as types of their own)
     if not _list_subsets(instance, codes, greedy, scratch):
         return TOO_WIDE, 0
     top = 0
@@ -327,7 +327,7 @@ def expand(instance: Instance, codes: Codes, now: int, phase: int, segment: int,
                 continue
             if base + count >= room:
                 return NO_ROOM, 0
-            bound = record(instance, codes, now, ticks, ticks, leaving, special, leaving, 0, window, scratch, steps,
+            bound = record(instance, codes, now, ticks, ticks, leaving, special, leaving, nowhere, window, scratch, steps,
                            base + count)
             if bound >= 0:
                 count += 1
@@ -360,7 +360,8 @@ def expand(instance: Instance, codes: Codes, now: int, phase: int, segment: int,
                 if base + count >= room:
                     return NO_ROOM, 0
                 ticks += costs.fill[bits(held & rows)]
-                bound = record(instance, codes, now, ticks, ticks, rows, s, rows, 0, window, scratch, steps, base + count)
+                bound = record(instance, codes, now, ticks, ticks, rows, s, rows, nowhere, window, scratch, steps,
+                               base + count)
                 if bound >= 0:
                     count += 1
                 else:
@@ -393,7 +394,7 @@ def expand(instance: Instance, codes: Codes, now: int, phase: int, segment: int,
                 top = _push(scratch, top, s + 1, rows | joined, held, ticks, AT_REST)
 
 
-@kernel
+@inner
 def _prefill(instance: Instance, codes: Codes, now: int) -> tuple[int, int]:
     """(ticks, rows) of a PREFILL now; (0, 0) if nothing can be prefilled."""
     free = instance.places
