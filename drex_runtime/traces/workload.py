@@ -27,7 +27,7 @@ def to_workload(trace: Trace, exits: ExitModel | None = None, *, seed: int = 0, 
     """
     total = int(trace.output_tokens.sum())
     if total > MAX_TOKENS:
-        raise LimitError(f"trace {trace.name}: {total} output tokens; at most {MAX_TOKENS} fit a workload, cut it first")
+        raise LimitError(f"trace {trace.name}: {total} output tokens: cut it to at most {MAX_TOKENS}")
     num_segments = trace.num_segments or (exits.num_segments if exits else None)
     if num_segments is None:
         raise InputError(trace.name, "depths", "none", "an exit model, as this trace has no depths")
