@@ -75,4 +75,5 @@ def _plain(bound: float, column: Floats) -> float:
     fineness = [part for part in (FINENESS * (high - low), RELATIVE_FINENESS * abs(bound)) if part > 0]
     if not fineness:
         return bound
-    return round(bound, -math.floor(math.log10(min(fineness))))
+    # Rounding moves a bound by at most half a unit of its last digit.
+    return round(bound, -math.floor(math.log10(2 * min(fineness))))

@@ -10,9 +10,11 @@ import altair as alt
 
 from xplain.records import Comparison, Dimension, Region, Sample, SearchTrace
 from xplain.report.svg import ACCENT, INK, LOSS, MUTED, NARROW, Chart, Figure, figure
-from xplain.report.units import count, percent
+from xplain.report.units import count
+from xplain.report.units import threshold as threshold_text
 
 MAX_POINTS = 900
+PERCENT = "(datum.value == 0 ? '0' : format(100 * datum.value, '+.3~g')) + ' %'"
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 
 
@@ -24,7 +26,7 @@ def scatter(samples: Sequence[Sample], regions: Sequence[Region], axes: tuple[Di
     """
     drawn = [samples[k * len(samples) // MAX_POINTS] for k in range(MAX_POINTS)] if len(samples) > MAX_POINTS \
         else list(samples)
-    bad, fine = f"gap at least {percent(threshold)}", "smaller gap"
+    bad, fine = f"gap at least {threshold_text(threshold)}", "smaller gap"
     rows = [{"x": _value(sample, axes[0]), "y": _value(sample, axes[1]),
              "kind": bad if sample.relative_gap >= threshold else fine} for sample in drawn]
     rows.sort(key=lambda row: row["kind"] == bad)
@@ -34,8 +36,9 @@ def scatter(samples: Sequence[Sample], regions: Sequence[Region], axes: tuple[Di
         kinds = [fine, bad]
         x = alt.X("x:Q", title=_title(axes[0]), scale=_scale(axes[0], rows, "x"))
         y = alt.Y("y:Q", title=_title(axes[1]), scale=_scale(axes[1], rows, "y"))
-        legend = alt.Legend(title=None, orient="top", direction="vertical" if width == NARROW else "horizontal")
-        points = alt.Chart(_data(rows)).mark_point(size=26, strokeWidth=1.1).encode(
+        legend = alt.Legend(title=None, orient="top", direction="vertical" if width == NARROW else "horizontal",
+                            columnPadding=30)
+        points = alt.Chart(_data(rows)).mark_point(size=14 if width == NARROW else 26, strokeWidth=1.1).encode(
             x=x, y=y,
             shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=["circle", "triangle-up"]), legend=legend,
                             sort=kinds),
@@ -48,8 +51,10 @@ def scatter(samples: Sequence[Sample], regions: Sequence[Region], axes: tuple[Di
             base = alt.Chart(_data(frames))
             layers.append(base.mark_rect(fillOpacity=0.07, fill=ACCENT, stroke=ACCENT, strokeWidth=2,
                                          strokeDash=[6, 3]).encode(x="x0:Q", x2="x1:Q", y="y0:Q", y2="y1:Q"))
-            layers.append(base.mark_text(align="left", baseline="top", dx=6, dy=6, fontWeight="bold", fontSize=14,
-                                         color=INK).encode(x="x0:Q", y="y1:Q", text="name:N"))
+            halos: tuple[dict[str, Any], ...] = ({"stroke": "var(--paper)", "strokeWidth": 5}, {})
+            for halo in halos:
+                layers.append(base.mark_text(align="left", baseline="top", dx=6, dy=6, fontWeight="bold", fontSize=14,
+                                             color=INK, **halo).encode(x="x0:Q", y="y1:Q", text="name:N"))
         return alt.layer(*layers).properties(width=width, height=340 if width != NARROW else 280)
 
     left_out = "" if len(drawn) == len(samples) else f" {count(len(drawn))} of them are drawn, evenly."
@@ -106,22 +111,22 @@ def before_after(comparisons: Sequence[Comparison]) -> Figure:
     order = list(dict.fromkeys(item.slice for item in comparisons))
 
     def build(width: int) -> Chart:
-        y = alt.Y("slice:N", sort=order, title=None, axis=alt.Axis(labelLimit=width // 3, labelFontSize=12,
-                                                                   labelColor=INK, domain=False, ticks=False))
-        x = alt.X("before:Q", title="mean gap to the benchmark", axis=alt.Axis(format="+.0%", tickCount=5))
-        legend = alt.Legend(title=None, orient="top")
+        y = alt.Y("slice:N", sort=order, axis=None)
+        x = alt.X("before:Q", title="mean gap to the benchmark", axis=alt.Axis(labelExpr=PERCENT))
+        legend = alt.Legend(title=None, orient="top", columnPadding=30)
         zero = alt.Chart(_data([{"at": 0}])).mark_rule(color=MUTED).encode(x="at:Q")
         base = alt.Chart(_data(spans))
         way = base.mark_rule(color=MUTED, strokeWidth=1.5).encode(x=x, x2="after:Q", y=y)
         spread = base.mark_rule(color=ACCENT, strokeWidth=5, opacity=0.35).encode(x="low:Q", x2="high:Q", y=y)
-        points = alt.Chart(_data(rows)).mark_point(size=90, strokeWidth=2).encode(
+        names = base.mark_text(align="left", dy=-17, color=INK, fontSize=13).encode(x=alt.value(0), y=y, text="slice:N")
+        points = alt.Chart(_data(rows)).mark_point(size=90, strokeWidth=2, opacity=1).encode(
             x="gap:Q", y=y,
             shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), legend=legend,
                             sort=kinds),
             color=alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=[LOSS, ACCENT]), legend=legend, sort=kinds),
             fill=alt.Fill("kind:N", scale=alt.Scale(domain=kinds, range=["var(--paper)", ACCENT]), legend=legend,
                           sort=kinds))
-        return alt.layer(zero, way, spread, points).properties(width=width - width // 6, height=38 * len(order) + 10)
+        return alt.layer(zero, way, spread, points, names).properties(width=width, height=52 * len(order))
 
     caption = ("Held-out workloads that neither the search nor the tuner has seen. The thick line is the 95 % interval "
                "of the mean after tuning; left of zero the policy beats the benchmark.")
@@ -129,7 +134,7 @@ def before_after(comparisons: Sequence[Comparison]) -> Figure:
 
 
 def search_curves(traces: Sequence[SearchTrace]) -> Figure:
-    """Largest gap found so far against time, per method, each scale its own chart above the other."""
+    """Largest gap found so far against time, per method; each scale has its own chart."""
     rows: list[dict[str, Any]] = []
     for trace in traces:
         kept = list(trace.improvements)
@@ -144,21 +149,22 @@ def search_curves(traces: Sequence[SearchTrace]) -> Figure:
 
     def build(width: int) -> Chart:
         parts = []
+        beside = len(scales) > 1 and width != NARROW
+        join, each = (alt.hconcat, width // 2 - 45) if beside else (alt.vconcat, width)
         for scale in scales:
             own = [row for row in rows if row["scale"] == scale]
-            legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500)
+            legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, columnPadding=30)
             parts.append(alt.Chart(_data(own), title=alt.TitleParams(
                 f"{scale} scale", anchor="start", color=INK, fontSize=13, fontWeight="normal")).mark_line(
                 interpolate="step-after", strokeWidth=2.2).encode(
                 x=alt.X("seconds:Q", title="seconds since the search began"),
-                y=alt.Y("gap:Q", title="largest gap so far",
-                        axis=alt.Axis(format="+.0%"), scale=alt.Scale(zero=False)),
+                y=alt.Y("gap:Q", title="largest gap so far", axis=alt.Axis(labelExpr=PERCENT)),
                 color=alt.Color("method:N", scale=alt.Scale(domain=methods, range=_colours(len(methods))),
                                 legend=legend, sort=methods),
                 strokeDash=alt.StrokeDash("method:N", scale=alt.Scale(domain=methods, range=_dashes(len(methods))),
-                                          legend=legend, sort=methods)).properties(width=width, height=180))
-        stacked: alt.VConcatChart = alt.vconcat(*parts).resolve_scale(color="shared", strokeDash="shared")
-        return stacked
+                                          legend=legend, sort=methods)).properties(width=each, height=190))
+        joined: Chart = join(*parts).resolve_scale(color="shared", strokeDash="shared")
+        return joined
 
     caption = "Annealing starts from the best random samples, so its curve begins where theirs ends."
     return figure(build, "Largest gap found against time, by search method", caption, "search")

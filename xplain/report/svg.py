@@ -9,10 +9,11 @@ from typing import Any
 
 import altair as alt
 import vl_convert
+from altair.utils.schemapi import debug_mode
 from markupsafe import Markup, escape
 
-Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
-WIDE, NARROW = 660, 290
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
+WIDE, NARROW = 860, 290
 INK, MUTED, GRID, ACCENT, LOSS = ("var(--ink)", "var(--muted)", "var(--rule)", "var(--accent)", "var(--loss)")
 
 AXIS = {
@@ -40,12 +41,14 @@ class Figure:
 
 def figure(build: Callable[[int], Chart], label: str, caption: str, key: str) -> Figure:
     """Render `build(width)` at both widths. `label` is what a screen reader says, `key` keeps ids apart."""
-    wide, narrow = (_render(build(width), label, f"{key}-{width}") for width in (WIDE, NARROW))
+    # Altair would check every sample against its schema, which takes longer than drawing them.
+    with debug_mode(False):
+        wide, narrow = (_render(build(width), label, f"{key}-{width}") for width in (WIDE, NARROW))
     return Figure(wide, narrow, caption)
 
 
 def _render(chart: Chart, label: str, key: str) -> Markup:
-    spec = chart.to_dict() | {"config": CONFIG}
+    spec = chart.to_dict(validate=False) | {"config": CONFIG}
     text = vl_convert.vegalite_to_svg(spec)
     text = re.sub(r'(id="|url\(#)(clip|gradient_)', rf"\1{key}-\2", text)
     text = re.sub(r'<rect width="\d+" height="\d+" fill="transparent"/>', "", text, count=1)

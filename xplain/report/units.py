@@ -9,15 +9,16 @@ from xplain.records import Rate
 
 SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"), (1e-12, "ps"))
 MINUS = "\N{MINUS SIGN}"
+GLUE = "\N{NO-BREAK SPACE}"  # a number is never parted from its unit
 
 
 def duration(ticks: int, tick: Tick) -> str:
     """Three significant digits in the unit that fits, such as "12.3 ms"; signed below zero."""
     if ticks == 0:
-        return "0 s"
+        return f"0{GLUE}s"
     value = abs(ticks) / TICKS_PER_SECOND[tick]
     size, unit = next(((size, unit) for size, unit in SCALES if value >= size), SCALES[-1])
-    return f"{MINUS if ticks < 0 else ''}{significant(value / size)} {unit}"
+    return f"{MINUS if ticks < 0 else ''}{significant(value / size)}{GLUE}{unit}"
 
 
 def unit_for(ticks: int, tick: Tick) -> tuple[float, str]:
@@ -42,12 +43,17 @@ def percent(share: float, *, signed: bool = False) -> str:
     value = abs(100 * share)
     text = f"{value:.0f}" if value >= 9.95 or value == 0 else f"{value:.1f}" if value >= 0.095 else f"{value:.2g}"
     sign = (MINUS if share < 0 else "+" if signed else "") if float(text) else ""
-    return f"{sign}{text} %"
+    return f"{sign}{text}{GLUE}%"
+
+
+def threshold(share: float) -> str:
+    """A share that was set, not measured: "5 %", "2.5 %"."""
+    return f"{100 * share:g}{GLUE}%"
 
 
 def interval(rate: Rate) -> str:
     """"78-85 %", the 95 % interval of a share."""
-    return f"{_bare(rate.low)}\N{EN DASH}{_bare(rate.high)} %"
+    return f"{_bare(rate.low)}\N{EN DASH}{_bare(rate.high)}{GLUE}%"
 
 
 def _bare(share: float) -> str:

@@ -17,7 +17,7 @@ from xplain.report.plots import before_after, scatter, search_curves
 from xplain.report.policy_text import RuleTable, rule_tables
 from xplain.report.svg import Figure
 from xplain.report.timeline import Step, draw, steps
-from xplain.report.units import count, duration, interval, percent
+from xplain.report.units import count, duration, interval, percent, threshold
 
 GRID = 5
 
@@ -56,6 +56,7 @@ class Account:
     zero: float
     total: int
     closes: bool
+    reference: str
     evidence: Evidence
 
 
@@ -139,7 +140,7 @@ def view(analysis: Analysis, samples: Sequence[Sample], tick: Tick) -> View:
 def _facts(analysis: Analysis, samples: Sequence[Sample]) -> Iterable[Fact]:
     for scale, rate in analysis.bad_share.items():
         if rate.of:
-            yield Fact(f"inputs that lose at least {percent(analysis.threshold)}", percent(rate.value),
+            yield Fact(f"inputs that lose at least {threshold(analysis.threshold)}", percent(rate.value),
                        f"{scale} scale, {interval(rate)} of {count(rate.of)} unbiased samples", Evidence.STATISTICAL)
     operating = [sample for sample in samples if sample.scale == "operating"]
     if operating:
@@ -188,8 +189,9 @@ def _account(attribution: Attribution) -> Account:
                  for cause in causes)
     clairvoyant = attribution.reference == "clairvoyant"
     total = sum(cause.ticks for cause in causes)
-    where = attribution.region if re.search(r"\s", attribution.region) else f"region {attribution.region}"
-    return Account(attribution, where, rows, -100 * low / span, total, total == attribution.gap,
+    where = attribution.region if re.search(r"\s", attribution.region) else f"worst input in region {attribution.region}"
+    reference = "the clairvoyant optimum" if clairvoyant else attribution.reference.replace("policy:", "the policy ")
+    return Account(attribution, where, rows, -100 * low / span, total, total == attribution.gap, reference,
                    Evidence.PROVED if clairvoyant and attribution.exact else Evidence.SIMULATED)
 
 
