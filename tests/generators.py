@@ -99,11 +99,11 @@ def random_profile(random: Random, num_segments: int, max_rows: int, *, scale: i
             return LinearCost()
         return LinearCost(often(random, 0.6, 1, 3 * scale), often(random, 0.6, 1, 2 * scale))
 
-    start = random.random() < 0.55
+    start = random.choice((0, 0, 0, 4 * scale, 4 * scale, 15 * scale))  # dear starts: joining a pass is the way on
     return CostProfile(
         name="random", buckets=buckets, segments=tuple(segment() for _ in range(num_segments)),
         ramps=tuple(linear(0.6) for _ in range(ramps)),
-        starts=tuple(often(random, 0.8, 1, 4 * scale) if start else 0 for _ in range(ramps)),
+        starts=tuple(often(random, 0.9, 1, start) if start else 0 for _ in range(ramps)),
         rebatch=often(random, 0.5, 1, 3 * scale), kv_fill=linear(0.55),
         prefill=PrefillCost(often(random, 0.7, 1, 4 * scale), often(random, 0.7, 1, 2),
                             often(random, 0.3, 1, 2)),
