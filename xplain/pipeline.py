@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
+from rich.console import Console
 
-from drex_runtime.policies import bind
-from drex_runtime.policies.show import policy_lines
+from drex_runtime.policies import Policy, bind
+from drex_runtime.policies.show import policy_view
 from drex_runtime.records import CostProfile, save_profile
 from xplain.conclude import conclude, wilson
 from xplain.explain.regret import attribute_run, summarise
@@ -150,10 +152,18 @@ def assemble(request: AnalysisRequest, profile: CostProfile, out: Path, problem:
            "exact": wilson(sum(item.relative_gap >= request.threshold for item in exact), len(exact))}
     return Analysis(
         problem.heuristic.name, {name: str(value) for name, value in bound.values.items()},
-        tuple(policy_lines(bound)), request.benchmarks, request.objective, profile.tick, request.threshold,
+        policy_lines(problem.heuristic.policy), request.benchmarks, request.objective, profile.tick, request.threshold,
         Resources(largest.max_num_seqs, largest.batch_max), request.space.dimensions, provenance(request, profile),
         tuple(traces), counts, bad, tuple(regions), explained.attributions, explained.witnesses, tuning, findings,
         verdict, limits_of(request, samples))
+
+
+def policy_lines(policy: Policy) -> tuple[str, ...]:
+    """The policy's table as text, a line each."""
+    console = Console(file=StringIO(), width=110, highlight=False)
+    with console.capture() as capture:
+        console.print(policy_view(policy))
+    return tuple(line.rstrip() for line in capture.get().rstrip().split("\n"))
 
 
 def provenance(request: AnalysisRequest, profile: CostProfile) -> Provenance:
