@@ -14,44 +14,19 @@ import numpy as np
 
 from drex_runtime.errors import LimitError, PolicyError
 from drex_runtime.policies.bind import BoundPolicy
+from drex_runtime.policies.observation import LaunchSpace
 from drex_runtime.records.ticks import MAX_TIME
 from drex_runtime.records.workload import Workload
 from drex_runtime.scheduling.state import Objective, State
 from drex_runtime.simulator import entries
+from drex_runtime.simulator import memory as at
 from drex_runtime.simulator.accounting import NUM_CATEGORIES, PlaceTime
-from drex_runtime.simulator.arrays import (
-    CompiledPolicy,
-    CompiledProfile,
-    CompiledWorkload,
-    compiled_policy,
-    compiled_workload,
-)
+from drex_runtime.simulator.arrays import CompiledPolicy, CompiledWorkload, compiled_policy, compiled_workload
 from drex_runtime.simulator.entries import Asked, Captured, Packed, Trace
-from drex_runtime.simulator.memory import (
-    BUSY,
-    CHOICES,
-    CLOCK_PASSED,
-    COMPLETED,
-    FINE,
-    IDLES_FOR_EVER,
-    INVOLUNTARY_EXITS,
-    INVOLUNTARY_STAYS,
-    LAUNCHED_ROWS,
-    LAUNCHES,
-    NOW,
-    PACKED_FIELDS,
-    ROW_SEGMENTS,
-    RULE,
-    SPLITS,
-    STATUS,
-    TOO_MANY_CHOICES,
-    Int,
-    Memory,
-    new_memory,
-)
+from drex_runtime.simulator.memory import Int, new_memory
 from drex_runtime.simulator.trajectory import Trajectory, Values
 
-__all__ = ["CompiledPolicy", "CompiledProfile", "CompiledRun", "CompiledWorkload", "Trajectory", "Values",
+__all__ = ["CompiledPolicy", "CompiledRun", "CompiledWorkload", "Trajectory", "Values",
            "costs_to_go", "reference_values", "simulate_compiled", "states_at"]
 
 OBJECTIVES: dict[Objective, int] = {"makespan": entries.MAKESPAN, "total-completion": entries.TOTAL_COMPLETION,
@@ -89,17 +64,17 @@ class CompiledRun:
     begin: int
     end: int
     places: int
-    spent: Int
+    spent: tuple[int, ...]
     trajectory: Trajectory | None = None
 
     def objective(self, objective: Objective) -> int:
         """The integer objective of this run."""
-        work, completed = self.workload.work, self.completed
+        completed, dues = self.completed, self.workload.dues
         if objective == "makespan":
             return int(completed.max())
         if objective == "misses":
-            return int(((work.due >= 0) & (completed > work.due)).sum())
-        return sum((completed - work.arrival).tolist())
+            return int(((dues >= 0) & (completed > dues)).sum())
+        return sum((completed - self.workload.arrivals).tolist())
 
     @property
     def makespan(self) -> int:
@@ -114,7 +89,7 @@ class CompiledRun:
     @property
     def place_time(self) -> PlaceTime:
         """N places x (end - begin), partitioned; LimitError if that passes 64 bits."""
-        return PlaceTime.of(self.spent.tolist(), self.places, self.end - self.begin)
+        return PlaceTime.of(self.spent, self.places, self.end - self.begin)
 
 
 def simulate_compiled(policy: AnyPolicy, workload: AnyWorkload, *, start: State | None = None,
@@ -124,15 +99,17 @@ def simulate_compiled(policy: AnyPolicy, workload: AnyWorkload, *, start: State 
     Raises PolicyError if the policy idles for ever, LimitError if profile and workload do not fit.
     """
     compiled, program, begin = _begin(policy, workload, start)
-    memory, trajectory = _run(program, compiled, begin, keep_tokens=True)[0], None
-    scalars = memory.scalars.tolist()
-    if record:
-        trajectory = _trajectory(program, compiled, begin, memory)
+    m, _ = _run(program, compiled, begin, keep_tokens=True)
+    trajectory = _trajectory(program, compiled, begin, m) if record else None
+    n, tokens = len(compiled.arrivals), compiled.workload.num_tokens
+    counts = m[:at.ROWS].tolist()
+    rows = m[at.ROWS:at.ROWS + at.ROW_WIDTH * n].reshape(n, at.ROW_WIDTH)
+    flat = m[m[at.TOKENS_AT]:].reshape(2, tokens)
     return CompiledRun(
-        compiled, memory.rows[COMPLETED], memory.token_times, memory.token_depths, compiled.work.offset,
-        scalars[LAUNCHES], scalars[SPLITS], scalars[INVOLUNTARY_EXITS], scalars[INVOLUNTARY_STAYS], scalars[BUSY],
-        scalars[ROW_SEGMENTS], scalars[CHOICES], int(begin.scalars[0, NOW]), scalars[NOW],
-        program.server.max_num_seqs, memory.spent, trajectory)
+        compiled, rows[:, at.COMPLETED].copy(), flat[0].copy(), flat[1].copy(), compiled.offsets, counts[at.LAUNCHES],
+        counts[at.SPLITS], counts[at.INVOLUNTARY_EXITS], counts[at.INVOLUNTARY_STAYS], counts[at.BUSY],
+        counts[at.ROW_SEGMENTS], counts[at.CHOICES], int(begin.scalars[0, at.NOW]), counts[at.NOW],
+        program.bound.config.max_num_seqs, tuple(counts[at.SPENT:at.SPENT + NUM_CATEGORIES]), trajectory)
 
 
 def costs_to_go(policy: AnyPolicy, workload: AnyWorkload, states: Sequence[State] | Packed,
@@ -163,13 +140,12 @@ def reference_values(policy: AnyPolicy, reference: AnyPolicy, workload: AnyWorkl
     trajectory = _trajectory(program, compiled, begin, _run(program, compiled, begin)[0])
     points = len(trajectory) + 1
     asked = Asked(OBJECTIVES[objective], every, np.zeros(points, np.int64), np.zeros(points, np.int64), _outcome())
-    memory = _memory(program, compiled)
-    entries.run(program.program, compiled.work, program.profile.costs, program.server, begin, memory, NO_TRACE,
-                _captured(compiled, ()), other.program, beside := _memory(program, compiled), asked)
-    _check(memory, program)
+    m, beside = new_memory(compiled.w, program.c), new_memory(compiled.w, program.c)
+    entries.run(program.p, compiled.w, program.c, begin, m, NO_TRACE, _captured(compiled, ()), other.p, beside, asked)
+    _check(m, program)
     _check(beside, other, f"from choice point {asked.outcome[1]} of {program.bound.policy.name}: ")
     steps = np.flatnonzero(asked.known)
-    times = np.append(trajectory.column("now"), memory.scalars[NOW])
+    times = np.append(trajectory.column("now"), m[at.NOW])
     return Values(steps, asked.values[steps], times[steps], int(asked.outcome[2]), trajectory)
 
 
@@ -179,7 +155,7 @@ def states_at(policy: AnyPolicy, workload: AnyWorkload, steps: Sequence[int], *,
     compiled, program, begin = _begin(policy, workload, start)
     wanted = sorted(set(steps))
     captured = _captured(compiled, wanted)
-    choices = int(_run(program, compiled, begin, captured=captured)[0].scalars[CHOICES])
+    choices = int(_run(program, compiled, begin, captured=captured)[0][at.CHOICES])
     if wanted and not 0 <= wanted[0] <= wanted[-1] < choices:
         raise LimitError(f"choice points {wanted[0]} to {wanted[-1]}: the run has 0 to {choices - 1}")
     packed = Packed(captured.rows, captured.scalars)
@@ -195,54 +171,52 @@ def _begin(policy: AnyPolicy, workload: AnyWorkload,
 
 def _run(policy: CompiledPolicy, compiled: CompiledWorkload, begin: Packed, *, keep_tokens: bool = False,
          trace: Trace = NO_TRACE, captured: Captured | None = None,
-         objective: Objective = "makespan") -> tuple[Memory, Int]:
+         objective: Objective = "makespan") -> tuple[Int, Int]:
     """Memory after the last run, and the objective of the run from each state."""
-    memory = _memory(policy, compiled, keep_tokens=keep_tokens)
+    m = new_memory(compiled.w, policy.c, keep_tokens=keep_tokens)
     asked = Asked(OBJECTIVES[objective], 0, np.zeros(0, np.int64), np.zeros(len(begin.rows), np.int64), _outcome())
-    entries.run(policy.program, compiled.work, policy.profile.costs, policy.server, begin, memory, trace,
-                captured or _captured(compiled, ()), policy.program, memory, asked)
-    _check(memory, policy, "" if len(begin.rows) == 1 else f"from state {asked.outcome[0]}: ")
-    return memory, asked.values
-
-
-def _memory(policy: CompiledPolicy, compiled: CompiledWorkload, *, keep_tokens: bool = False) -> Memory:
-    return new_memory(compiled.work, policy.profile.costs, policy.server, NUM_CATEGORIES, keep_tokens=keep_tokens)
+    entries.run(policy.p, compiled.w, policy.c, begin, m, trace, captured or _captured(compiled, ()), policy.p, m,
+                asked)
+    _check(m, policy, "" if len(begin.rows) == 1 else f"from state {asked.outcome[0]}: ")
+    return m, asked.values
 
 
 def _outcome() -> Int:
     return np.zeros(3, np.int64)
 
 
-def _trajectory(policy: CompiledPolicy, compiled: CompiledWorkload, begin: Packed, memory: Memory) -> Trajectory:
-    """The run again, recorded: `memory` is that of its first run, which says how much there is to record."""
-    choices, launches, rows = memory.scalars[[CHOICES, LAUNCHES, LAUNCHED_ROWS]].tolist()
-    trace = _trace(choices, len(memory.observed), launches, rows)
+def _trajectory(policy: CompiledPolicy, compiled: CompiledWorkload, begin: Packed, m: Int) -> Trajectory:
+    """The run again, recorded: `m` is the memory of its first run, which says how much there is to record."""
+    choices, launches, rows = m[[at.CHOICES, at.LAUNCHES, at.LAUNCHED_ROWS]].tolist()
+    width = len(LaunchSpace(compiled.workload.num_segments).names)
+    trace = _trace(choices, width, launches, rows)
     _run(policy, compiled, begin, trace=trace)
     return Trajectory(policy.bound, trace)
 
 
-def _captured(compiled: CompiledWorkload, at: Sequence[int]) -> Captured:
-    width = compiled.initial.scalars.shape[1]
-    return Captured(np.array(at, np.int64), np.zeros((len(at), PACKED_FIELDS, len(compiled.work.arrival)), np.int64),
-                    np.zeros((len(at), width), np.int64))
+def _captured(compiled: CompiledWorkload, steps: Sequence[int]) -> Captured:
+    rows, scalars = compiled.initial.rows.shape[1:], compiled.initial.scalars.shape[1:]
+    return Captured(np.array(steps, np.int64), np.zeros((len(steps), *rows), np.int64),
+                    np.zeros((len(steps), *scalars), np.int64))
 
 
-def _check(memory: Memory, policy: CompiledPolicy, where: str = "") -> None:
+def _check(m: Int, policy: CompiledPolicy, where: str = "") -> None:
     """Raise what stopped the run, in the reference simulator's words."""
-    status, now, rule = (int(memory.scalars[field]) for field in (STATUS, NOW, RULE))
+    status, now, rule = (int(m[field]) for field in (at.STATUS, at.NOW, at.RULE))
     bound = policy.bound
-    if status == FINE:
+    if status == at.FINE:
         return
-    if status == IDLES_FOR_EVER:
-        sizes = (memory.tail - memory.head).tolist()
+    if status == at.IDLES_FOR_EVER:
+        segments = bound.num_segments
+        sizes = (m[at.TAIL + 1:at.TAIL + 1 + segments] - m[at.HEAD + 1:at.HEAD + 1 + segments]).tolist()
         listed = ", ".join(f"pool {pool}: {size}" for pool, size in enumerate(sizes, start=1))
         label = bound.rules.launch[rule].label if rule >= 0 else "none holds"
         raise PolicyError(f"{where}policy idles for ever at clock {now} (rule {label}): nothing is "
                           f"to come, {sum(sizes)} rows wait: {listed}")
-    if status == CLOCK_PASSED:
+    if status == at.CLOCK_PASSED:
         raise LimitError(f"{where}the clock passed {MAX_TIME} {bound.profile.tick}; use a coarser tick")
-    if status == TOO_MANY_CHOICES:
-        raise LimitError(f"{where}policy {bound.policy.name} took more than {policy.server.max_choices} choices by "
+    if status == at.TOO_MANY_CHOICES:
+        raise LimitError(f"{where}policy {bound.policy.name} took more than {policy.c[at.MAX_CHOICES]} choices by "
                          f"clock {now}")
     raise LimitError(f"{where}the total completion time passes {entries.MAX_SUM} {bound.profile.tick}; use a coarser "
                      "tick")

@@ -1,213 +1,183 @@
 """What a compiled policy chooses: observations from the memory, rules interpreted from integer programs.
 
-Source: scheduling model, Decisions and Observations; programs from `policies.program`.
+A program is one flat array `p`: its header (BATCH_LIMIT.. below), then LAUNCH entries (target, begin, end); per ramp
+(consult begin, end, join begin, end), then RAMP entries (action, begin, end); then code pairs (operation, argument).
+`begin` and `end` are indices in p. Source: scheduling model, Decisions and Observations; `policies.program`.
 """
 
 from __future__ import annotations
 
-from drex_runtime.policies.observation import (
-    AGE,
-    BUFFERED,
-    OLDEST,
-    POOL_BASE,
-    POOL_WIDTH,
-    SLACK,
-    SLACK_CAP,
-)
-from drex_runtime.policies.program import (
-    ADD,
-    AND,
-    CONST,
-    EQ,
-    LE,
-    LT,
-    MAX,
-    MIN,
-    MUL,
-    NE,
-    NOT,
-    OR,
-    VAR,
-    Program,
-)
-from drex_runtime.simulator.memory import (
-    ARRIVED,
-    AT_CONSULT,
-    AT_RAMP,
-    BATCH,
-    DECIDE,
-    DECODES,
-    DO_APART,
-    DO_CONSULT,
-    DO_IDLE,
-    DO_JOIN,
-    DO_PREFILL,
-    DO_RUN,
-    DO_SKIP,
-    DO_SPLIT,
-    DUE,
-    ENTERED,
-    EXITS,
-    IN_FLIGHT,
-    NEXT_BARE,
-    NEXT_PROMPTED,
-    NONE,
-    NOW,
-    PHASE,
-    PLACE,
-    PREFILLING,
-    SEGMENT,
-    UNPLACED,
-    WAITING_PLACE,
-    Int,
-    Memory,
-    Server,
-    Work,
-    enter_pool,
-    inner,
-)
+import numpy as np
+
+from drex_runtime.policies import observation as seen
+from drex_runtime.policies import program as op
+from drex_runtime.policies.program import Program
+from drex_runtime.simulator import memory as at
+from drex_runtime.simulator.memory import Int, enter_pool, inner
+
+BATCH_LIMIT, IS_EDF, USES_OLDEST, USES_SLACK, NUM_LAUNCH, NUM_RAMP_RULES, RAMPS_AT, LAUNCH = range(8)
+
+
+def flat_program(program: Program) -> Int:
+    """`program` as the array the kernel interprets."""
+    ramps, per_ramp = program.ramp_action.shape
+    launch = len(program.launch_target)
+    ramps_at = LAUNCH + 3 * launch
+    code_at = ramps_at + ramps * (4 + 3 * per_ramp)
+    header = [program.batch_limit, program.edf, program.uses_oldest, program.uses_slack, launch, per_ramp, ramps_at]
+    table: list[int] = []
+    for target, (begin, end) in zip(program.launch_target, program.launch_span, strict=True):
+        table += [target, code_at + 2 * begin, code_at + 2 * end]
+    for ramp in range(ramps):
+        for begin, end in (program.consult_span[ramp], program.join_span[ramp]):
+            table += [code_at + 2 * begin, code_at + 2 * end]
+        for action, (begin, end) in zip(program.ramp_action[ramp], program.ramp_span[ramp], strict=True):
+            table += [action, code_at + 2 * begin, code_at + 2 * end]
+    return np.concatenate([np.array(header + table, np.int64), program.code.ravel()])
 
 
 @inner
-def holds(code: Int, begin: int, end: int, view: Int, stack: Int) -> bool:
-    """Interpret one condition. Program.code proves that nothing overflows and the stack suffices."""
-    top = -1
-    for j in range(begin, end):
-        operation, argument = code[j, 0], code[j, 1]
-        if operation == VAR:
+def holds(m: Int, p: Int, begin: int, end: int) -> bool:
+    """Interpret one condition on the view. `policies.program` has proved that nothing overflows."""
+    top = at.STACK - 1
+    for j in range(begin, end, 2):
+        operation = p[j]
+        if operation == op.VAR:
             top += 1
-            stack[top] = view[argument]
-        elif operation == CONST:
+            m[top] = m[at.VIEW + p[j + 1]]
+        elif operation == op.CONST:
             top += 1
-            stack[top] = argument
-        elif operation == NOT:
-            stack[top] = 1 - stack[top]
+            m[top] = p[j + 1]
+        elif operation == op.NOT:
+            m[top] = 1 - m[top]
         else:
-            right = stack[top]
+            right = m[top]
             top -= 1
-            left = stack[top]
-            if operation == ADD:
-                stack[top] = left + right
-            elif operation == MUL:
-                stack[top] = left * right
-            elif operation == LT:
-                stack[top] = left < right
-            elif operation == LE:
-                stack[top] = left <= right
-            elif operation == AND:
-                stack[top] = left & right
-            elif operation == OR:
-                stack[top] = left | right
-            elif operation == MIN:
-                stack[top] = min(left, right)
-            elif operation == MAX:
-                stack[top] = max(left, right)
-            elif operation == EQ:
-                stack[top] = left == right
-            elif operation == NE:
-                stack[top] = left != right
-    return stack[0] != 0
+            left = m[top]
+            if operation == op.ADD:
+                m[top] = left + right
+            elif operation == op.MUL:
+                m[top] = left * right
+            elif operation == op.LT:
+                m[top] = left < right
+            elif operation == op.LE:
+                m[top] = left <= right
+            elif operation == op.AND:
+                m[top] = left & right
+            elif operation == op.OR:
+                m[top] = left | right
+            elif operation == op.MIN:
+                m[top] = min(left, right)
+            elif operation == op.MAX:
+                m[top] = max(left, right)
+            elif operation == op.EQ:
+                m[top] = left == right
+            else:
+                m[top] = left != right
+    return bool(m[at.STACK])
 
 
 @inner
-def prepare_decision(m: Memory, work: Work, server: Server, edf: bool) -> None:
+def prepare_decision(m: Int, w: Int, c: Int) -> None:
     """Admit zero-prompt requests that have arrived, count ages: what precedes every next_launch."""
-    census, now = m.scalars, m.scalars[NOW]
-    while census[ARRIVED] < len(work.arrival) and work.arrival[census[ARRIVED]] <= now:
-        census[ARRIVED] += 1
-    while census[NEXT_BARE] < len(work.bare) and census[IN_FLIGHT] < server.max_num_seqs:
-        row = work.bare[census[NEXT_BARE]]
-        if m.rows[PLACE, row] == WAITING_PLACE:
-            if work.arrival[row] > now:
-                break
-            enter_pool(m, work, edf, 1, row, now)
-            census[IN_FLIGHT] += 1
-            census[UNPLACED] -= 1
-        census[NEXT_BARE] += 1
-    for s in range(len(m.ages)):
-        m.ages[s] = m.ages[s] + 1 if m.tail[s] > m.head[s] else 0
+    now, n = m[at.NOW], w[at.NUM]
+    while m[at.ARRIVED] < n and w[at.REQUESTS + at.REQUEST_WIDTH * m[at.ARRIVED] + at.ARRIVAL] <= now:
+        m[at.ARRIVED] += 1
+    while m[at.NEXT_BARE] < m[at.ARRIVED] and m[at.IN_FLIGHT] < c[at.PLACES]:
+        row = m[at.NEXT_BARE]
+        if m[at.ROWS + at.ROW_WIDTH * row + at.PLACE] == at.WAITING:
+            enter_pool(m, w, 1, row, now)
+            m[at.IN_FLIGHT] += 1
+            m[at.UNPLACED] -= 1
+        m[at.NEXT_BARE] = w[at.REQUESTS + at.REQUEST_WIDTH * row + at.FOLLOWING]
+    for s in range(1, w[at.NUM_SEGMENTS] + 1):
+        m[at.AGES + s] = m[at.AGES + s] + 1 if m[at.TAIL + s] > m[at.HEAD + s] else 0
 
 
 @inner
-def can_prefill(m: Memory, work: Work, server: Server) -> bool:
+def can_prefill(m: Int, w: Int, c: Int) -> bool:
     """Whether PREFILL has anything to process. Moves NEXT_PROMPTED past finished prompts."""
-    census = m.scalars
-    while census[NEXT_PROMPTED] < len(work.prompted):
-        row = work.prompted[census[NEXT_PROMPTED]]
-        place = m.rows[PLACE, row]
-        if place == WAITING_PLACE:
-            return work.arrival[row] <= census[NOW] and census[IN_FLIGHT] < server.max_num_seqs
-        if place == PREFILLING:
+    while m[at.NEXT_PROMPTED] < m[at.ARRIVED]:
+        row = m[at.NEXT_PROMPTED]
+        place = m[at.ROWS + at.ROW_WIDTH * row + at.PLACE]
+        if place == at.WAITING:
+            return bool(m[at.IN_FLIGHT] < c[at.PLACES])
+        if place == at.PREFILLING:
             return True
-        census[NEXT_PROMPTED] += 1
+        m[at.NEXT_PROMPTED] = w[at.REQUESTS + at.REQUEST_WIDTH * row + at.FOLLOWING]
     return False
 
 
 @inner
-def observe_decision(m: Memory, work: Work, server: Server, oldest: bool, slack: bool) -> None:
+def observe_decision(m: Int, w: Int, c: Int, oldest: bool, slack: bool) -> None:
     """Fill the launch view; `oldest_s` and `slack_s` only if asked for (else left as they are)."""
-    census, view, now = m.scalars, m.observed, m.scalars[NOW]
-    view[0] = census[UNPLACED] - (len(work.arrival) - census[ARRIVED])
-    view[1] = census[IN_FLIGHT]
-    view[2] = server.max_num_seqs - census[IN_FLIGHT]
-    view[3] = m.tail[0] - m.head[0]
-    view[4] = census[DECODES]
-    view[5], view[6] = server.batch_max, server.max_num_seqs
-    for s in range(len(m.ages)):
-        at = POOL_BASE + POOL_WIDTH * s
-        view[at + BUFFERED] = m.tail[s] - m.head[s]
-        view[at + AGE] = m.ages[s]
+    now, view = m[at.NOW], at.VIEW
+    m[view + seen.WAITING] = m[at.UNPLACED] - (w[at.NUM] - m[at.ARRIVED])
+    m[view + seen.IN_FLIGHT] = m[at.IN_FLIGHT]
+    m[view + seen.FREE_PLACES] = c[at.PLACES] - m[at.IN_FLIGHT]
+    m[view + seen.READY] = m[at.TAIL + 1] - m[at.HEAD + 1]
+    m[view + seen.DECODES_SINCE_PREFILL] = m[at.DECODES]
+    m[view + seen.BATCH_MAX], m[view + seen.N_MAX] = c[at.BATCH_MAX], c[at.PLACES]
+    for s in range(1, w[at.NUM_SEGMENTS] + 1):
+        of_pool = view + seen.POOL_BASE + seen.POOL_WIDTH * (s - 1)
+        first, size = m[at.POOLS_AT] + s * m[at.CAPACITY] + m[at.HEAD + s], m[at.TAIL + s] - m[at.HEAD + s]
+        m[of_pool + seen.BUFFERED], m[of_pool + seen.AGE] = size, m[at.AGES + s]
         if oldest:
-            first = now
-            for j in range(m.head[s], m.tail[s]):
-                first = min(first, m.rows[ENTERED, m.pool[s, j]])
-            view[at + OLDEST] = now - first
+            since = now
+            for j in range(size):
+                since = min(since, m[at.ROWS + at.ROW_WIDTH * m[first + j] + at.ENTERED])
+            m[of_pool + seen.OLDEST] = now - since
         if slack:
-            least = SLACK_CAP
-            if work.has_dues:
-                for j in range(m.head[s], m.tail[s]):
-                    due = m.rows[DUE, m.pool[s, j]]
-                    if due != NONE and due >= now:
-                        least = min(least, due - now)
-            view[at + SLACK] = least
+            least = seen.SLACK_CAP
+            for j in range(size if w[at.HAS_DUES] else 0):
+                due = m[at.ROWS + at.ROW_WIDTH * m[first + j] + at.DUE]
+                if due != at.NONE and due >= now:
+                    least = min(least, due - now)
+            m[of_pool + seen.SLACK] = least
 
 
 @inner
-def observe_ramp(m: Memory, server: Server) -> None:
+def observe_ramp(m: Int, c: Int) -> None:
     """Fill the ramp view."""
-    census, segment = m.scalars, m.scalars[SEGMENT]
-    m.observed[0], m.observed[1], m.observed[2] = segment, census[BATCH], census[EXITS]
-    m.observed[3], m.observed[4] = m.tail[segment] - m.head[segment], server.batch_max
+    view, s = at.VIEW, m[at.SEGMENT]
+    m[view + seen.SEGMENT], m[view + seen.BATCH], m[view + seen.EXITS] = s, m[at.BATCH], m[at.EXITS]
+    m[view + seen.BUFFERED_NEXT] = m[at.TAIL + s + 1] - m[at.HEAD + s + 1]
+    m[view + seen.RAMP_BATCH_MAX] = c[at.BATCH_MAX]
 
 
 @inner
-def choose(m: Memory, program: Program, prefill_possible: bool) -> tuple[int, int, int]:
-    """(kind, pool, rule) of `program` at this choice point, whose view is in place. Rule -1: none holds."""
-    code, view, stack = program.code, m.observed, m.stack
-    phase, ramp = m.scalars[PHASE], m.scalars[SEGMENT] - 1
-    if phase == DECIDE:
-        for i in range(len(program.launch_target)):
-            target = program.launch_target[i]
+def look(m: Int, w: Int, c: Int, oldest: bool, slack: bool) -> bool:
+    """Bring the view of this choice point into place; True if a PREFILL is possible here."""
+    if m[at.PHASE] == at.DECIDE:
+        prepare_decision(m, w, c)
+        observe_decision(m, w, c, oldest, slack)
+        return can_prefill(m, w, c)
+    observe_ramp(m, c)
+    return False
+
+
+@inner
+def choose(m: Int, p: Int, prefill_possible: bool) -> tuple[int, int, int]:
+    """(kind, pool, rule) of program `p` at this choice point, whose view is in place. Rule -1: none holds."""
+    phase = m[at.PHASE]
+    if phase == at.DECIDE:
+        for i in range(p[NUM_LAUNCH]):
+            rule = LAUNCH + 3 * i
+            target = p[rule]
             if target == 0 and not prefill_possible:
                 continue
-            if target > 0 and m.tail[target - 1] == m.head[target - 1]:
+            if target > 0 and m[at.TAIL + target] == m[at.HEAD + target]:
                 continue
-            if holds(code, program.launch_span[i, 0], program.launch_span[i, 1], view, stack):
-                if target == 0:
-                    return DO_PREFILL, 0, i
-                if target < 0:
-                    return DO_IDLE, 0, i
-                return DO_RUN, target, i
-        return DO_IDLE, 0, -1
-    if phase == AT_CONSULT:
-        if holds(code, program.consult_span[ramp, 0], program.consult_span[ramp, 1], view, stack):
-            return DO_CONSULT, 0, 0
-        return DO_SKIP, 0, 0
-    if phase == AT_RAMP:
-        for i in range(program.ramp_action.shape[1]):
-            if holds(code, program.ramp_span[ramp, i, 0], program.ramp_span[ramp, i, 1], view, stack):
-                return DO_SPLIT + program.ramp_action[ramp, i], 0, i
-        return DO_SPLIT, 0, -1  # not reached: the last ramp rule holds always
-    if holds(code, program.join_span[ramp, 0], program.join_span[ramp, 1], view, stack):
-        return DO_JOIN, ramp + 2, 0
-    return DO_APART, 0, 0
+            if holds(m, p, p[rule + 1], p[rule + 2]):
+                return at.DO_PREFILL if target == 0 else at.DO_IDLE if target < 0 else at.DO_RUN, max(0, target), i
+        return at.DO_IDLE, 0, -1
+    ramp = p[RAMPS_AT] + (m[at.SEGMENT] - 1) * (4 + 3 * p[NUM_RAMP_RULES])
+    if phase == at.AT_CONSULT:
+        return at.DO_CONSULT if holds(m, p, p[ramp], p[ramp + 1]) else at.DO_SKIP, 0, 0
+    if phase == at.AT_JOIN:
+        return at.DO_JOIN if holds(m, p, p[ramp + 2], p[ramp + 3]) else at.DO_APART, m[at.SEGMENT] + 1, 0
+    for i in range(p[NUM_RAMP_RULES]):  # the last one holds always
+        rule = ramp + 4 + 3 * i
+        if holds(m, p, p[rule + 1], p[rule + 2]):
+            return at.DO_SPLIT + p[rule], 0, i
+    return at.DO_SPLIT, 0, -1

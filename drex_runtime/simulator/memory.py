@@ -1,145 +1,102 @@
-"""The arrays a compiled run lives in: inputs (`Work`, `Costs`, `Server`) and the state in motion (`Memory`).
+"""The arrays a compiled run lives in, and how a state gets in and out of them.
 
-Plain int64 arrays in named tuples, so that one numba kernel takes them as they are. A *packed* state is the
-scheduling `State` as two arrays: rows [PACKED_FIELDS, n] and scalars [PACKED_SCALARS + K + 1] (ages last).
+A kernel is compiled quickly and called cheaply only if few arrays are passed around, so there are four, all flat
+int64: `m` memory (the state in motion), `w` workload, `c` costs and server, `p` program. This module names their
+cells: `m[NOW]`; `m[i + PLACE]` with i = ROWS + ROW_WIDTH * row; `w[r + ARRIVAL]` with r = REQUESTS +
+REQUEST_WIDTH * row; `c[START + s]`. Pool s >= 1 holds the rows m[m[POOLS_AT] + s * m[CAPACITY] + j] in order,
+j from m[HEAD + s] to m[TAIL + s] - 1; pool 0 is the running batch, j < m[BATCH].
+
+A *packed* state is the scheduling `State` as two arrays: rows [PACKED_FIELDS, n] and scalars
+[PACKED_SCALARS + K + 1] (ages last).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from drex_runtime.policies.observation import POOL_BASE, POOL_WIDTH
-from drex_runtime.policies.program import MAX_STACK
 from drex_runtime.scheduling.state import Kind, Phase, Place
 
 Int = npt.NDArray[np.int64]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Per request. The first PACKED_FIELDS are those of State; DEPTH (of the next token, or the ramp where it was
-# latched) and DUE (of the next token) follow from them.
-PLACE, EMITTED, PREFILLED, ENTERED, LATCHED, STAMPED, COMPLETED, LAST, DEPTH, DUE = range(10)
-PACKED_FIELDS, NUM_FIELDS = 8, 10
-
-# Scalars. The first PACKED_SCALARS are those of State.
+# ---- m: scalars of State (packed), then the census that follows from it ------------------------------------------
 NOW, PHASE, SEGMENT, EXITS, DECODES, STREAK = range(6)
 PACKED_SCALARS = 6
-# Census: arrived requests, requests without a place, places held, partly prefilled rows, requests not complete,
-# rows of the running batch, their context, those of them latched, rows in pools s >= 2, first zero-prompt and
-# first prompted request that may still lack a place or part of its prompt.
+# arrived requests, requests without a place, places held, half prefilled requests, requests not complete
 ARRIVED, UNPLACED, IN_FLIGHT, PARTIAL, LEFT = range(6, 11)
+# rows of the batch, their context, those of them latched, rows in pools s >= 2, first zero-prompt and first prompted
+# request that may still lack a place or part of its prompt
 BATCH, CONTEXT, NUM_LATCHED, BUFFERED, NEXT_BARE, NEXT_PROMPTED = range(11, 17)
-# Results, and why a run stopped.
-LAUNCHES, SPLITS, INVOLUNTARY_EXITS, INVOLUNTARY_STAYS, BUSY, ROW_SEGMENTS = range(17, 23)
-CHOICES, LAUNCHED, LAUNCHED_ROWS = 23, 24, 25
-STATUS, RULE = 26, 27
-NUM_SCALARS = 28
+EDF, POOLS_AT, CAPACITY, TOKENS_AT = range(17, 21)  # pool order; where pools and tokens lie (NONE: tokens not kept)
+# results since the start, and why the run stopped (STATUS) by which rule
+LAUNCHES, SPLITS, INVOLUNTARY_EXITS, INVOLUNTARY_STAYS, BUSY, ROW_SEGMENTS = range(21, 27)
+CHOICES, LAUNCHED, LAUNCHED_ROWS, STATUS, RULE = range(27, 32)
+RESULTS_END = 32
 FINE, IDLES_FOR_EVER, CLOCK_PASSED, TOO_MANY_CHOICES, SUM_PASSED = range(5)
+SPENT = 32  # place-time by category of `accounting`
+# By segment or depth 1..64: ages, rows of the batch by depth of their token, pools' first and last + 1 position
+MAX_SEGMENTS = 64
+AGES, COUNT, HEAD, TAIL = (48 + (MAX_SEGMENTS + 1) * i for i in range(4))
+VIEW = TAIL + MAX_SEGMENTS + 1  # 7 + 4 * 64 values
+STACK = VIEW + 264  # program.MAX_STACK values
+ROWS = STACK + 64
+# per request: those of State (packed), then the depth of the next token (or the ramp where it was latched), its due
+PLACE, EMITTED, PREFILLED, ENTERED, LATCHED, STAMPED, COMPLETED, LAST, DEPTH, DUE = range(10)
+PACKED_FIELDS, ROW_WIDTH = 8, 10
 
-# The enumerations of the scheduling state as plain integers.
+# ---- w: a workload -----------------------------------------------------------------------------------------------
+NUM, NUM_SEGMENTS, HAS_DUES, FIRST_BARE, FIRST_PROMPTED, REQUESTS = range(6)
+# TOKENS: index in w of the depth of its first token; FOLLOWING: next request that is also with/without a prompt
+ARRIVAL, IDENTITY, PROMPT, TOKENS, OUTPUTS, REQUEST_DUE, TTFT, TPOT, FOLLOWING = range(9)
+REQUEST_WIDTH = 9
+
+# ---- c: costs and server -----------------------------------------------------------------------------------------
+REBATCH, FILL_FIXED, FILL_ROW, PREFILL_FIXED, PREFILL_TOKEN, PREFILL_PAIR = range(6)
+BATCH_MAX, PLACES, PREFILL_TOKENS, IDLE_MAX, MAX_CHOICES, NUM_BUCKETS = range(6, 12)
+SEGMENT_ROW, SEGMENT_CONTEXT, START, RAMP_FIXED, RAMP_ROW = (12 + (MAX_SEGMENTS + 1) * i for i in range(5))
+BUCKETS = RAMP_ROW + MAX_SEGMENTS + 1  # then fixed costs by segment and bucket
+
+# ---- the enumerations of the scheduling state as plain integers --------------------------------------------------
 DECIDE, AT_CONSULT, AT_RAMP, AT_JOIN, END = (int(phase) for phase in Phase)
-WAITING_PLACE, RUNNING = int(Place.WAITING), int(Place.RUNNING)
-DONE, PREFILLING = int(Place.DONE), int(Place.PREFILLING)
+WAITING, RUNNING, DONE = int(Place.WAITING), int(Place.RUNNING), int(Place.DONE)
+PREFILLING = int(Place.PREFILLING)
 DO_PREFILL, DO_RUN, DO_IDLE, DO_CONSULT, DO_SKIP, DO_SPLIT, DO_CONTINUE, DO_EXIT_ALL, DO_RELEASE, DO_JOIN, DO_APART = (
     int(kind) for kind in Kind)
 NONE = -1  # no due date, no limit, not yet
-
-
-class Work(NamedTuple):
-    """A workload. depths of request i: depths[offset[i]:offset[i + 1]]; due, ttft, tpot: NONE if absent.
-
-    `bare` and `prompted` list the requests without and with a prompt, in order.
-    """
-
-    arrival: Int
-    identity: Int
-    prompt: Int
-    offset: Int
-    depths: Int
-    due: Int
-    ttft: Int
-    tpot: Int
-    bare: Int
-    prompted: Int
-    has_dues: bool
-
-
-class Costs(NamedTuple):
-    """A profile. fixed[s - 1, bucket], start[s - 1] (0 for s = 1), ramps by r - 1."""
-
-    buckets: Int
-    fixed: Int
-    per_row: Int
-    per_context: Int
-    ramp_fixed: Int
-    ramp_row: Int
-    start: Int
-    rebatch: int
-    fill_fixed: int
-    fill_row: int
-    prefill_fixed: int
-    prefill_token: int
-    prefill_pair: int
-
-
-class Server(NamedTuple):
-    """Resources; NONE for no limit. `max_choices`: after so many choices a run is given up."""
-
-    batch_max: int
-    max_num_seqs: int
-    prefill_tokens: int
-    idle_max: int
-    max_choices: int
-
-
-class Memory(NamedTuple):
-    """A state in motion. Pool s holds pool[s - 1, head[s - 1]:tail[s - 1]] in order; the pass batch[:BATCH].
-
-    `count[d]`: rows of the pass whose token has depth d. `spent`: place-time by category (see `accounting`).
-    `token_times`, `token_depths`: flat by request, empty if not kept.
-    """
-
-    rows: Int
-    scalars: Int
-    spent: Int
-    ages: Int
-    batch: Int
-    count: Int
-    pool: Int
-    head: Int
-    tail: Int
-    observed: Int
-    stack: Int
-    token_times: Int
-    token_depths: Int
+# Without reference counts and wrappers for C the kernel compiles in a third of the time.
+KERNEL: dict[str, Any] = {"nogil": True, "no_cfunc_wrapper": True, "_nrt": False}
+INNER: dict[str, Any] = {**KERNEL, "no_cpython_wrapper": True}
 
 
 def inner(function: Function) -> Function:
-    """Compile a part of the kernel. Not cached by itself: only entries are, under the sources' fingerprint."""
-    return cast(Function, numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(function))
+    """Compile a part of the kernel: called from other parts only, allocates nothing (hence no reference counts).
+
+    Not cached by itself: only the entry is, under the fingerprint of all sources.
+    """
+    return cast(Function, numba.njit(**INNER)(function))
 
 
-def new_memory(work: Work, costs: Costs, server: Server, num_categories: int, *, keep_tokens: bool = False) -> Memory:
-    """Memory for runs of `work`; `load` or `copy` set its contents. Made here: the kernel allocates nothing."""
-    n, segments = len(work.arrival), len(costs.start)
-    places = min(n, server.max_num_seqs)
-    tokens = len(work.depths) if keep_tokens else 0
-    return Memory(
-        np.zeros((NUM_FIELDS, n), np.int64), np.zeros(NUM_SCALARS, np.int64), np.zeros(num_categories, np.int64),
-        np.zeros(segments, np.int64), np.zeros(places, np.int64), np.zeros(segments + 1, np.int64),
-        np.zeros((segments, 2 * places), np.int64), np.zeros(segments, np.int64), np.zeros(segments, np.int64),
-        np.zeros(POOL_BASE + POOL_WIDTH * segments, np.int64), np.zeros(MAX_STACK, np.int64),
-        np.full(tokens, NONE, np.int64), np.zeros(tokens, np.int64))
+def new_memory(w: Int, c: Int, *, keep_tokens: bool = False) -> Int:
+    """Memory for runs of workload `w` on `c`; `load` or `copy` set its state."""
+    n, segments = int(w[NUM]), int(w[NUM_SEGMENTS])
+    capacity, tokens = 2 * min(n, int(c[PLACES])), len(w) - REQUESTS - REQUEST_WIDTH * n
+    pools_at = ROWS + ROW_WIDTH * n
+    tokens_at = pools_at + (segments + 1) * capacity
+    m = np.zeros(tokens_at + 2 * tokens * keep_tokens, np.int64)
+    m[POOLS_AT], m[CAPACITY], m[TOKENS_AT] = pools_at, capacity, tokens_at if keep_tokens else NONE
+    m[tokens_at:tokens_at + tokens] = NONE
+    return m
 
 
 @inner
-def next_due(work: Work, row: int, emitted: int, last: int) -> int:
-    """As scheduling.pools.next_token_due, NONE if there is none."""
-    due, ttft, tpot, arrival = work.due[row], work.ttft[row], work.tpot[row], work.arrival[row]
+def next_due(w: Int, r: int, emitted: int, last: int) -> int:
+    """As scheduling.pools.next_token_due of the request at w[r], NONE if there is none."""
+    due, ttft, tpot, arrival = int(w[r + REQUEST_DUE]), int(w[r + TTFT]), int(w[r + TPOT]), int(w[r + ARRIVAL])
     if ttft != NONE or tpot != NONE:
         if tpot == NONE:
             return NONE if emitted > 0 else arrival + ttft
@@ -148,145 +105,148 @@ def next_due(work: Work, row: int, emitted: int, last: int) -> int:
         return arrival + ttft + emitted * tpot
     if due == NONE:
         return NONE
-    return last + (due - last) // (work.offset[row + 1] - work.offset[row] - emitted)
+    return last + (due - last) // (int(w[r + OUTPUTS]) - emitted)
 
 
 @inner
-def enter_pool(m: Memory, work: Work, edf: bool, pool: int, row: int, entered: int) -> None:
-    """Row enters pool s; its EMITTED, LAST are set. Pools are sorted by (due,) entry time, id."""
-    fields, s = m.rows, pool - 1
-    fields[PLACE, row], fields[ENTERED, row] = pool, entered
-    due = NONE
-    if work.has_dues:
-        due = next_due(work, row, fields[EMITTED, row], fields[LAST, row])
-    fields[DUE, row] = due
+def enter_pool(m: Int, w: Int, pool: int, row: int, entered: int) -> None:
+    """Row enters pool s; its EMITTED and LAST are set. Pools are sorted by (due under edf, entry time, id)."""
+    i, r, edf, due = ROWS + ROW_WIDTH * row, REQUESTS + REQUEST_WIDTH * row, m[EDF], NONE
+    if w[HAS_DUES]:
+        due = next_due(w, r, m[i + EMITTED], m[i + LAST])
+    m[i + PLACE], m[i + ENTERED], m[i + DUE] = pool, entered, due
     if pool >= 2:
-        m.scalars[BUFFERED] += 1
-    if m.tail[s] == m.pool.shape[1]:
-        size = m.tail[s] - m.head[s]
-        for j in range(size):
-            m.pool[s, j] = m.pool[s, m.head[s] + j]
-        m.head[s], m.tail[s] = 0, size
-    at = m.tail[s]
-    while at > m.head[s]:
-        other = m.pool[s, at - 1]
-        if edf and fields[DUE, other] != due:
-            # NONE sorts after every due date
-            if fields[DUE, other] != NONE and (due == NONE or fields[DUE, other] < due):
+        m[BUFFERED] += 1
+    base, first, at = m[POOLS_AT] + pool * m[CAPACITY], m[HEAD + pool], m[TAIL + pool]
+    if at == m[CAPACITY]:
+        at -= first
+        for j in range(at):
+            m[base + j] = m[base + first + j]
+        first = 0
+        m[HEAD + pool] = 0
+    m[TAIL + pool] = at + 1
+    while at > first:
+        other = m[base + at - 1]
+        o = ROWS + ROW_WIDTH * other
+        if edf and m[o + DUE] != due:
+            if m[o + DUE] != NONE and (due == NONE or m[o + DUE] < due):  # NONE sorts after every due date
                 break
-        elif fields[ENTERED, other] < entered or (
-                fields[ENTERED, other] == entered and work.identity[other] < work.identity[row]):
+        elif m[o + ENTERED] < entered or (
+                m[o + ENTERED] == entered and w[REQUESTS + REQUEST_WIDTH * other + IDENTITY] < w[r + IDENTITY]):
             break
-        m.pool[s, at] = other
+        m[base + at] = other
         at -= 1
-    m.pool[s, at] = row
-    m.tail[s] += 1
+    m[base + at] = row
 
 
 @inner
-def take_first(m: Memory, work: Work, pool: int, count: int) -> None:
-    """The first `count` rows of pool s are appended to the batch."""
-    s, at = pool - 1, m.scalars[BATCH]
+def take_first(m: Int, w: Int, pool: int, count: int) -> None:
+    """The first `count` rows of pool s join the batch."""
+    batch, first = m[POOLS_AT] + m[BATCH], m[POOLS_AT] + pool * m[CAPACITY] + m[HEAD + pool]
     for j in range(count):
-        row = m.pool[s, m.head[s] + j]
-        m.batch[at + j] = row
-        board(m, work, row)
-    m.head[s] += count
-    if m.head[s] == m.tail[s]:
-        m.head[s], m.tail[s] = 0, 0
+        row = m[first + j]
+        m[batch + j] = row
+        board(m, w, row)
+    m[HEAD + pool] += count
+    if m[HEAD + pool] == m[TAIL + pool]:
+        m[HEAD + pool], m[TAIL + pool] = 0, 0
     if pool >= 2:
-        m.scalars[BUFFERED] -= count
-    m.scalars[BATCH] += count
+        m[BUFFERED] -= count
+    m[BATCH] += count
 
 
 @inner
-def board(m: Memory, work: Work, row: int) -> None:
+def board(m: Int, w: Int, row: int) -> None:
     """Count a row that is in the batch."""
-    m.rows[PLACE, row] = RUNNING
-    m.scalars[CONTEXT] += work.prompt[row] + m.rows[EMITTED, row]
-    m.count[m.rows[DEPTH, row]] += 1
+    i = ROWS + ROW_WIDTH * row
+    m[i + PLACE] = RUNNING
+    m[CONTEXT] += w[REQUESTS + REQUEST_WIDTH * row + PROMPT] + m[i + EMITTED]
+    m[COUNT + m[i + DEPTH]] += 1
 
 
 @inner
-def empty_batch(m: Memory) -> None:
+def empty_batch(m: Int, segments: int) -> None:
     """No pass is running."""
-    m.scalars[BATCH], m.scalars[CONTEXT], m.scalars[NUM_LATCHED] = 0, 0, 0
-    for depth in range(len(m.count)):
-        m.count[depth] = 0
+    m[BATCH], m[CONTEXT], m[NUM_LATCHED] = 0, 0, 0
+    for depth in range(1, segments + 1):
+        m[COUNT + depth] = 0
 
 
 @inner
-def load(m: Memory, work: Work, edf: bool, rows: Int, scalars: Int, index: int) -> None:
-    """Set `m` to packed state `index`; results are counted from here. Token times before it are NONE."""
-    n, fields, census = len(work.arrival), m.rows, m.scalars
-    for field in range(PACKED_FIELDS):
-        for row in range(n):
-            fields[field, row] = rows[index, field, row]
-    for j in range(NUM_SCALARS):
-        census[j] = scalars[index, j] if j < PACKED_SCALARS else 0
-    for s in range(len(m.ages)):
-        m.ages[s], m.head[s], m.tail[s] = scalars[index, PACKED_SCALARS + s], 0, 0
-    for j in range(len(m.spent)):
-        m.spent[j] = 0
-    for j in range(len(m.token_times)):
-        m.token_times[j], m.token_depths[j] = NONE, 0
-    empty_batch(m)
-    for row in range(n):
-        place, emitted = fields[PLACE, row], fields[EMITTED, row]
+def load(m: Int, w: Int, edf: int, rows: Int, scalars: Int, index: int) -> None:
+    """Set `m` to packed state `index`; results are counted from here."""
+    segments = w[NUM_SEGMENTS]
+    for j in range(PACKED_SCALARS):
+        m[j] = scalars[index, j]
+    for j in range(PACKED_SCALARS, EDF):
+        m[j] = 0
+    for j in range(LAUNCHES, AGES):
+        m[j] = 0
+    m[EDF], m[NEXT_BARE], m[NEXT_PROMPTED] = edf, w[FIRST_BARE], w[FIRST_PROMPTED]
+    for s in range(1, segments + 1):
+        m[AGES + s], m[HEAD + s], m[TAIL + s] = scalars[index, PACKED_SCALARS + s - 1], 0, 0
+    empty_batch(m, segments)
+    for row in range(w[NUM]):
+        i = ROWS + ROW_WIDTH * row
+        for field in range(PACKED_FIELDS):
+            m[i + field] = rows[index, field, row]
+        place = m[i + PLACE]
         if place == DONE:
             continue
-        census[LEFT] += 1
-        depth = work.depths[work.offset[row] + emitted]
-        if fields[LATCHED, row] > 0:
-            depth = min(depth, fields[LATCHED, row])
-        fields[DEPTH, row] = depth
-        if place == WAITING_PLACE:
-            census[UNPLACED] += 1
+        m[LEFT] += 1
+        depth = w[w[REQUESTS + REQUEST_WIDTH * row + TOKENS] + m[i + EMITTED]]
+        m[i + DEPTH] = min(depth, m[i + LATCHED]) if m[i + LATCHED] > 0 else depth
+        if place == WAITING:
+            m[UNPLACED] += 1
             continue
-        census[IN_FLIGHT] += 1
+        m[IN_FLIGHT] += 1
         if place == PREFILLING:
-            census[PARTIAL] += 1
+            m[PARTIAL] += 1
         elif place == RUNNING:
-            m.batch[census[BATCH]] = row
-            census[BATCH] += 1
-            census[NUM_LATCHED] += fields[LATCHED, row] > 0
-            board(m, work, row)
+            m[m[POOLS_AT] + m[BATCH]] = row
+            m[BATCH] += 1
+            m[NUM_LATCHED] += m[i + LATCHED] > 0
+            board(m, w, row)
         else:
-            enter_pool(m, work, edf, place, row, fields[ENTERED, row])
+            enter_pool(m, w, place, row, m[i + ENTERED])
 
 
 @inner
-def copy(m: Memory, source: Memory, work: Work, same_order: bool, edf: bool) -> None:
-    """Set `m` to the state of `source` (not its results); pools are sorted anew unless both keep the same order."""
-    for field in range(NUM_FIELDS):
-        for row in range(len(work.arrival)):
-            m.rows[field, row] = source.rows[field, row]
-    for j in range(NUM_SCALARS):
-        m.scalars[j] = source.scalars[j] if j < LAUNCHES else 0
-    for depth in range(len(m.count)):
-        m.count[depth] = source.count[depth]
-    for j in range(source.scalars[BATCH]):
-        m.batch[j] = source.batch[j]
-    if not same_order:
-        m.scalars[BUFFERED] = 0
-    for s in range(len(m.head)):
-        m.ages[s], m.head[s], m.tail[s] = source.ages[s], 0, 0
-        for j in range(source.tail[s] - source.head[s]):
-            row = source.pool[s, source.head[s] + j]
-            if same_order:
-                m.pool[s, j] = row
-                m.tail[s] += 1
-            else:
-                enter_pool(m, work, edf, s + 1, row, m.rows[ENTERED, row])
+def copy(m: Int, source: Int, w: Int, edf: int) -> None:
+    """Set `m` to the state of `source`, of the same size, without its results; pools in the order of `edf`."""
+    segments = w[NUM_SEGMENTS]
+    for j in range(EDF):
+        m[j] = source[j]
+    for j in range(LAUNCHES, AGES):
+        m[j] = 0
+    m[EDF] = edf
+    for s in range(1, segments + 1):
+        m[AGES + s], m[COUNT + s], m[HEAD + s], m[TAIL + s] = source[AGES + s], source[COUNT + s], 0, 0
+    for j in range(ROWS, ROWS + ROW_WIDTH * w[NUM]):
+        m[j] = source[j]
+    for j in range(source[BATCH]):
+        m[m[POOLS_AT] + j] = source[source[POOLS_AT] + j]
+    for s in range(1, segments + 1):
+        base = m[POOLS_AT] + s * m[CAPACITY]
+        size, first = source[TAIL + s] - source[HEAD + s], base + source[HEAD + s]
+        if edf == source[EDF]:
+            for j in range(size):
+                m[base + j] = source[first + j]
+            m[TAIL + s] = size
+        else:
+            m[BUFFERED] -= size if s >= 2 else 0
+            for j in range(size):
+                row = source[first + j]
+                enter_pool(m, w, s, row, m[ROWS + ROW_WIDTH * row + ENTERED])
 
 
 @inner
-def pack(m: Memory, rows: Int, scalars: Int, index: int) -> None:
+def pack(m: Int, w: Int, rows: Int, scalars: Int, index: int) -> None:
     """Write the packed state of `m` at `index` (before admissions if at DECIDE)."""
-    for field in range(PACKED_FIELDS):
-        for row in range(rows.shape[2]):
-            rows[index, field, row] = m.rows[field, row]
+    for row in range(w[NUM]):
+        for field in range(PACKED_FIELDS):
+            rows[index, field, row] = m[ROWS + ROW_WIDTH * row + field]
     for j in range(PACKED_SCALARS):
-        scalars[index, j] = m.scalars[j]
-    for s in range(len(m.ages)):
-        scalars[index, PACKED_SCALARS + s] = m.ages[s]
+        scalars[index, j] = m[j]
+    for s in range(w[NUM_SEGMENTS]):
+        scalars[index, PACKED_SCALARS + s] = m[AGES + s + 1]
