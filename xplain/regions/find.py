@@ -45,7 +45,8 @@ def find_regions(problem: Problem, samples: Sequence[Sample], held_out: Sequence
     """Significant regions, the costliest (share x mean gap) first, named `prefix`1, `prefix`2, ...
 
     `samples` come from a search (origins random and annealing), `held_out` are fresh ones of the declared
-    distribution; every number of a region is computed on the latter. A region is significant if its Holm-corrected
+    distribution; every number of a region is computed on the latter, but `worst` is the index of the worst of
+    `samples` inside (-1: none). A region is significant if its Holm-corrected
     p-value is below 5 % and both its mean gap and its mean difference to the nearest points outside all regions are
     at least half the threshold. The search for regions ends with the first candidate that is not, or after
     `options.max_regions`. With `keep_rejected` that last candidate is returned as well.
@@ -67,7 +68,7 @@ def find_regions(problem: Problem, samples: Sequence[Sample], held_out: Sequence
             break
         taken |= box.inside(train.values)
         fresh_taken |= inside
-    regions = _judged(problem, tested, train, fresh, (samples, held_out), threshold, seed, subject)
+    regions = _judged(problem, tested, train, fresh, samples, threshold, seed, subject)
     ranked = sorted((region for region in regions if region.significant or keep_rejected),
                     key=lambda region: (not region.significant, -region.share.value * region.mean_gap))
     return tuple(replace(region, name=f"{prefix}{k + 1}") for k, region in enumerate(ranked))
@@ -95,8 +96,7 @@ def _propose(table: Table, train: Table, threshold: float, options: Options, see
 
 
 def _judged(problem: Problem, tested: Sequence[_Tested], train: Table, fresh: Table,
-            origins: tuple[Sequence[Sample], Sequence[Sample]], threshold: float, seed: int,
-            subject: str) -> list[Region]:
+            samples: Sequence[Sample], threshold: float, seed: int, subject: str) -> list[Region]:
     """Final scores: partners outside all regions that held, p-values corrected for every candidate tested."""
     masks = [candidate.box.inside(fresh.values) for candidate in tested]
     passed = [candidate.test.p_value < LEVEL and _large(fresh, mask, candidate.test, threshold)
@@ -112,8 +112,7 @@ def _judged(problem: Problem, tested: Sequence[_Tested], train: Table, fresh: Ta
         scores = shares(fresh, mask)
         predicates = candidate.box.predicates(train.names)
         whole = frozenset(name for name, integer in zip(train.names, train.integer, strict=True) if integer)
-        held = [sample for origin in origins for sample in origin
-                if all(predicate.holds(sample.features) for predicate in predicates)]
+        held = [sample for sample in samples if all(predicate.holds(sample.features) for predicate in predicates)]
         worst = max(held, key=lambda sample: (sample.relative_gap, -sample.index)).index if held else -1
         significant = passed[k] and corrected[k] < LEVEL and _large(fresh, mask, tests[k], threshold)
         found.append(Region(

@@ -25,8 +25,8 @@ def render_report(analysis: Analysis, samples: Sequence[Sample]) -> str:
     environment = Environment(loader=PackageLoader("xplain.report"), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
-        duration=partial(units.duration, tick=tick), percent=units.percent, threshold=units.threshold, interval=units.interval, count=units.count,
-        plain=units.plain, p_value=units.p_value, as_evidence=Evidence,
+        duration=partial(units.duration, tick=tick), percent=units.percent, threshold=units.threshold,
+        interval=units.interval, count=units.count, plain=units.plain, p_value=units.p_value, as_evidence=Evidence,
         objective=partial(objective_text, analysis, tick=tick))
     style, _, _ = environment.loader.get_source(environment, "report.css")  # type: ignore[union-attr]
     # The style sheet is ours; everything else is escaped.

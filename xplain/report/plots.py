@@ -15,6 +15,7 @@ from xplain.report.units import threshold as threshold_text
 
 MAX_POINTS = 900
 PERCENT = "(datum.value == 0 ? '0' : format(100 * datum.value, '+.3~g')) + ' %'"
+HALO: tuple[dict[str, Any], ...] = ({"stroke": "var(--paper)", "strokeWidth": 5}, {})  # text that lies on marks
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 
 
@@ -51,8 +52,7 @@ def scatter(samples: Sequence[Sample], regions: Sequence[Region], axes: tuple[Di
             base = alt.Chart(_data(frames))
             layers.append(base.mark_rect(fillOpacity=0.07, fill=ACCENT, stroke=ACCENT, strokeWidth=2,
                                          strokeDash=[6, 3]).encode(x="x0:Q", x2="x1:Q", y="y0:Q", y2="y1:Q"))
-            halos: tuple[dict[str, Any], ...] = ({"stroke": "var(--paper)", "strokeWidth": 5}, {})
-            for halo in halos:
+            for halo in HALO:
                 layers.append(base.mark_text(align="left", baseline="top", dx=6, dy=6, fontWeight="bold", fontSize=14,
                                              color=INK, **halo).encode(x="x0:Q", y="y1:Q", text="name:N"))
         return alt.layer(*layers).properties(width=width, height=340 if width != NARROW else 280)
@@ -118,7 +118,8 @@ def before_after(comparisons: Sequence[Comparison]) -> Figure:
         base = alt.Chart(_data(spans))
         way = base.mark_rule(color=MUTED, strokeWidth=1.5).encode(x=x, x2="after:Q", y=y)
         spread = base.mark_rule(color=ACCENT, strokeWidth=5, opacity=0.35).encode(x="low:Q", x2="high:Q", y=y)
-        names = base.mark_text(align="left", dy=-17, color=INK, fontSize=13).encode(x=alt.value(0), y=y, text="slice:N")
+        names = [base.mark_text(align="left", dy=-17, color=INK, fontSize=13, **halo).encode(
+            x=alt.value(0), y=y, text="slice:N") for halo in HALO]
         points = alt.Chart(_data(rows)).mark_point(size=90, strokeWidth=2, opacity=1).encode(
             x="gap:Q", y=y,
             shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), legend=legend,
@@ -126,7 +127,7 @@ def before_after(comparisons: Sequence[Comparison]) -> Figure:
             color=alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=[LOSS, ACCENT]), legend=legend, sort=kinds),
             fill=alt.Fill("kind:N", scale=alt.Scale(domain=kinds, range=["var(--paper)", ACCENT]), legend=legend,
                           sort=kinds))
-        return alt.layer(zero, way, spread, points, names).properties(width=width, height=52 * len(order))
+        return alt.layer(zero, way, spread, points, *names).properties(width=width, height=52 * len(order))
 
     caption = ("Held-out workloads that neither the search nor the tuner has seen. The thick line is the 95 % interval "
                "of the mean after tuning; left of zero the policy beats the benchmark.")

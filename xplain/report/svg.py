@@ -50,7 +50,10 @@ def figure(build: Callable[[int], Chart], label: str, caption: str, key: str) ->
 def _render(chart: Chart, label: str, key: str) -> Markup:
     spec = chart.to_dict(validate=False) | {"config": CONFIG}
     text = vl_convert.vegalite_to_svg(spec)
-    text = re.sub(r'(id="|url\(#)(clip|gradient_)', rf"\1{key}-\2", text)
+    # The renderer counts its ids through all charts of a process: count anew, so that a page can be compared.
+    numbers = {found: k for k, found in enumerate(dict.fromkeys(re.findall(r'id="((?:clip|gradient_)\d+)"', text)))}
+    text = re.sub(r'(id="|url\(#)((?:clip|gradient_)\d+)',
+                  lambda found: f"{found[1]}{key}-{numbers[found[2]]}", text)
     text = re.sub(r'<rect width="\d+" height="\d+" fill="transparent"/>', "", text, count=1)
     # Empty groups of the renderer say nothing and are half of the file.
     text = re.sub(r'<path class="(?:background|foreground)"[^>]*\bd="(?:M0,0h0v0h0Z)?"[^>]*/>', "", text)

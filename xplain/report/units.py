@@ -29,13 +29,11 @@ def unit_for(ticks: int, tick: Tick) -> tuple[float, str]:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """A positive or negative number with `digits` significant digits, never in exponent form below a million."""
+    """A number with `digits` significant digits, whole numbers in full."""
     if value == 0:
         return "0"
-    places = digits - 1 - math.floor(math.log10(abs(value)))
-    shown = round(value, places)
-    text = f"{abs(shown):,.{max(0, places)}f}"
-    return f"{MINUS if shown < 0 else ''}{text}"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{MINUS if value < 0 else ''}{abs(value):,.{places}f}"
 
 
 def percent(share: float, *, signed: bool = False) -> str:

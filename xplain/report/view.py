@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,7 +11,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from drex_runtime.records.ticks import Tick
 from xplain.conclude import cause_text
-from xplain.records import Analysis, Attribution, Cause, Dimension, Evidence, Region, Sample, Witness
+from xplain.records import Analysis, Attribution, Dimension, Evidence, Region, Sample, Witness
 from xplain.report.plots import before_after, scatter, search_curves
 from xplain.report.policy_text import RuleTable, rule_tables
 from xplain.report.svg import Figure
@@ -105,6 +104,12 @@ class WitnessView:
         """Kinds of bars that occur, for the legend."""
         return frozenset(bar.kind for line in (self.witness.heuristic, self.witness.optimum) for bar in line.bars)
 
+    @property
+    def segments(self) -> list[int]:
+        """Segments that occur, for the legend."""
+        lines = (self.witness.heuristic, self.witness.optimum)
+        return sorted({bar.segment for line in lines for bar in line.bars if bar.kind == "segment"})
+
 
 @dataclass(frozen=True)
 class View:
@@ -184,20 +189,15 @@ def _account(attribution: Attribution) -> Account:
     causes = sorted(attribution.causes, key=lambda cause: -cause.ticks)
     low, high = min([0, *(cause.ticks for cause in causes)]), max([1, *(cause.ticks for cause in causes)])
     span = high - low
-    rows = tuple(CauseRow(_sentence(cause), cause.example, ", ".join(cause.parameters), cause.ticks, cause.count,
-                          cause.share, 100 * (min(cause.ticks, 0) - low) / span, 100 * abs(cause.ticks) / span)
-                 for cause in causes)
+    rows = tuple(CauseRow(cause_text(replace(cause, example="")), cause.example, ", ".join(cause.parameters),
+                          cause.ticks, cause.count, cause.share, 100 * (min(cause.ticks, 0) - low) / span,
+                          100 * abs(cause.ticks) / span) for cause in causes)
     clairvoyant = attribution.reference == "clairvoyant"
     total = sum(cause.ticks for cause in causes)
-    where = attribution.region if re.search(r"\s", attribution.region) else f"worst input in region {attribution.region}"
+    where = attribution.region if " " in attribution.region else f"worst input in region {attribution.region}"
     reference = "the clairvoyant optimum" if clairvoyant else attribution.reference.replace("policy:", "the policy ")
     return Account(attribution, where, rows, -100 * low / span, total, total == attribution.gap, reference,
                    Evidence.PROVED if clairvoyant and attribution.exact else Evidence.SIMULATED)
-
-
-def _sentence(cause: Cause) -> str:
-    text = cause_text(replace(cause, example=""))
-    return text[:1].upper() + text[1:]
 
 
 def _plots(analysis: Analysis, samples: Sequence[Sample]) -> Iterable[Plot]:
