@@ -37,9 +37,12 @@ def why_text(attribution: Attribution | None) -> str:
     """The costly causes of one attribution with their shares."""
     if attribution is None or not attribution.causes:
         return "not attributed"
-    costly = [cause for cause in attribution.causes if cause.ticks > 0][:3]
-    parts = "; ".join(f"{cause.share:.0%} of the gap: {cause_text(cause)}" for cause in costly)
-    return f"{parts}. Against {attribution.reference}; all causes sum to the gap exactly."
+    costly = [cause for cause in attribution.causes if cause.ticks > 0]
+    lost = sum(cause.ticks for cause in costly)
+    if not lost:
+        return f"no decision costs anything against {attribution.reference}"
+    parts = "; ".join(f"{cause.ticks / lost:.0%} of what is lost: {cause_text(cause)}" for cause in costly[:3])
+    return f"{parts}. Against {attribution.reference}; all causes, savings included, sum to the gap exactly."
 
 
 def attempt_text(tuning: Tuning | None, run: str) -> str:
@@ -91,8 +94,8 @@ def conclude(subject: str, samples: Sequence[Sample], held_out: Sequence[Sample]
 def _verdict(subject: str, against: str, significant: Sequence[Region], bad: Rate, tuning: Tuning | None,
              attributions: dict[str, Attribution]) -> str:
     if not significant:
-        return (f"{subject}: no region found where it loses to {against}; {bad.value:.0%} of {bad.of} held-out workloads "
-                "are over the threshold.")
+        return (f"{subject}: no region found where it loses to {against}; {bad.value:.0%} of {bad.of} held-out "
+                "workloads are over the threshold.")
     worst = max(significant, key=lambda item: item.share.value * item.mean_gap)
     cause = next((item for item in attributions[worst.name].causes if item.ticks > 0), None) \
         if worst.name in attributions else None

@@ -19,6 +19,7 @@ from drex_runtime.policies.bind import BoundPolicy, scoped_names
 from drex_runtime.policies.expressions import Condition, false_atoms, rational, symbol
 from drex_runtime.policies.observation import BUFFERED, POOL_NAMES, RAMP_NAMES, LaunchSpace, pool_position
 from drex_runtime.policies.table import DEEP_TIME
+from drex_runtime.policies.text import atom_text, condition_text, number_text
 
 Numbers = Mapping[str, Fraction | int]
 
@@ -78,17 +79,28 @@ def _parameters(policy: BoundPolicy, scope: str, index: int) -> dict[str, Fracti
     return found
 
 
+def given(condition: Condition, numbers: Numbers) -> str:
+    """The values that made a condition hold: `batch = 2, exits = 1, art_factor = 0.45`."""
+    names = sorted(item.name for item in condition.free_symbols)
+    return ", ".join(f"{name} = {_short(Fraction(numbers[name]))}" for name in names) or "it has no condition"
+
+
+def _short(value: Fraction) -> str:
+    text = number_text(value)
+    return text if len(text) <= 8 else f"{float(value):.3g}"
+
+
 def blame_missed(policy: BoundPolicy, offers: Sequence[Offer]) -> tuple[CauseKey, str]:
     """The earlier rule nearest to firing, with its false atom and that atom in numbers."""
     best: tuple[float, CauseKey, str] | None = None
     for offer in offers:
         atoms = false_atoms(offer.condition, offer.numbers)
         for atom in atoms or (sympy.false,):
-            key = CauseKey("missed", offer.rule, str(atom) if atom != sympy.false else "never",
+            key = CauseKey("missed", offer.rule, condition_text(atom),
                            parameters_of(policy, atom))
             distance = _distance(atom, offer.numbers)
             if best is None or distance < best[0]:
-                best = (distance, key, in_numbers(atom, offer.numbers))
+                best = (distance, key, atom_text(atom, offer.numbers))
     if best is None:
         raise ValueError("no offer to blame")
     return best[1], best[2]
@@ -102,20 +114,6 @@ def _distance(atom: sympy.Basic, numbers: Numbers) -> float:
     return float(abs(left - right)) / max(1.0, abs(float(right)))
 
 
-def in_numbers(atom: sympy.Basic, numbers: Numbers) -> str:
-    """`buffered = 3 < flush_size = 8` for the false atom buffered >= flush_size; true atoms read as they are."""
-    if not isinstance(atom, sympy.core.relational.Relational):
-        return str(atom)
-    left, right = _value(atom.lhs, numbers), _value(atom.rhs, numbers)
-    sign = "<" if left < right else ">" if left > right else "="
-    return f"{_side(atom.lhs, left)} {sign} {_side(atom.rhs, right)}"
-
-
 def _value(side: sympy.Basic, numbers: Numbers) -> Fraction:
     found = side.subs({symbol(item.name): rational(numbers[item.name]) for item in side.free_symbols})
     return Fraction(int(found.p), int(found.q))
-
-
-def _side(side: sympy.Basic, value: Fraction) -> str:
-    shown = str(value) if value.denominator == 1 else f"{float(value):.3g}"
-    return shown if side.is_number else f"{side} = {shown}"

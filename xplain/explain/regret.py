@@ -17,6 +17,7 @@ import sympy
 
 from drex_runtime.policies.bind import IDLE, PREFILL, BoundPolicy
 from drex_runtime.policies.expressions import Condition
+from drex_runtime.policies.text import condition_text
 from drex_runtime.records import Workload
 from drex_runtime.scheduling.state import Action, Kind, Objective, Phase, State
 from drex_runtime.simulator import Log, Machine, Run, Step, simulate
@@ -27,7 +28,7 @@ from xplain.explain.blame import (
     Numbers,
     Offer,
     blame_missed,
-    in_numbers,
+    given,
     launch_numbers,
     parameters_of,
     ramp_numbers,
@@ -74,7 +75,7 @@ def attribute_run(policy: BoundPolicy, workload: Workload, objective: Objective,
     """Run `policy` and put every tick of H - V(start) on a step and a cause.
 
     `examine`: alternatives are evaluated for at most so many steps, the costliest first (None: all); the other
-    steps are put on the rule that fired, kind `unexamined`.
+    steps are put on the rule that fired: kind `gain` if they save against the reference, else `unexamined`.
     """
     log = Log(keep_steps=True)
     run = simulate(policy, workload, log=log)
@@ -94,7 +95,8 @@ def attribute_run(policy: BoundPolicy, workload: Workload, objective: Objective,
         elif index in chosen:
             parts, better = _parts(policy, workload, objective, values, step, before.upper, intervals[index + 1].upper)
         else:
-            parts = (Part(CauseKey("unexamined", _family(policy, step), "", ()), regret, ""),)
+            kind = "gain" if regret < 0 else "unexamined"
+            parts = (Part(CauseKey(kind, _family(policy, step), "", ()), regret, ""),)
         found.append(StepRegret(index, step, before, regret, parts, better))
     total = sum(item.regret for item in found)
     if total != end - intervals[0].upper or any(sum(p.ticks for p in s.parts) != s.regret for s in found):
@@ -178,11 +180,10 @@ def _blamed(policy: BoundPolicy, step: Step, cheapest: Sequence[_Alternative], t
         key, example = blame_missed(policy, missed)
         return Part(key, ticks, example)
     name, condition, numbers = _fired(policy, step)
-    atoms = sorted(condition.atoms(sympy.core.relational.Relational), key=str) if condition.free_symbols else []
-    example = ", ".join(in_numbers(atom, numbers) for atom in atoms)
     instead = cheapest[0].action.kind.name
-    key = CauseKey("fired", name, str(condition) if condition.free_symbols else "", parameters_of(policy, condition))
-    return Part(key, ticks, f"{example or 'holds always'}; better: {instead}")
+    key = CauseKey("fired", name, condition_text(condition) if condition.free_symbols else "",
+                   parameters_of(policy, condition))
+    return Part(key, ticks, f"{given(condition, numbers)}; better: {instead}")
 
 
 def _alternatives(policy: BoundPolicy, workload: Workload, step: Step) -> Iterable[_Alternative]:

@@ -6,10 +6,13 @@ numbers at every point, so that differences between points are differences betwe
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import numpy.typing as npt
 
 from drex_runtime.records import CostProfile, Request, Workload
+from drex_runtime.traces.exits import ExitModel
 from xplain.records import Dimension, Point
 from xplain.space import Space
 
@@ -49,9 +52,8 @@ def full_pass_ticks(profile: CostProfile, rows: int, context: int) -> int:
 def generate(point: Point, profile: CostProfile, batch_max: int, seed: int, replicate: int) -> Workload:
     """The workload of `point` (dimensions of `default_space`) and replicate number.
 
-    Poisson arrivals; log-normal lengths (sigma 0.5 around the stated means, at least 1 token); depths are a Markov
-    chain per request: with probability `persistence` a token repeats the previous token's depth, else it is drawn
-    afresh: one of the K ramps with probability exit_rate / K each.
+    Poisson arrivals; log-normal lengths (sigma 0.5 around the stated means, at least 1 token); depths by the same
+    exit model as for traces, exit_rate spread evenly over the ramps.
     """
     rng = np.random.default_rng([seed, replicate])
     places = int(point["num_seqs"])
@@ -63,20 +65,20 @@ def generate(point: Point, profile: CostProfile, batch_max: int, seed: int, repl
     token_gap = full_pass_ticks(profile, rows, context) / rows / point["load"]
     gaps = rng.exponential(1.0, count) * token_gap * point["output_tokens"]
     arrivals = np.floor(np.cumsum(gaps) - gaps[0]).astype(np.int64)
-    num_ramps = profile.num_segments - 1
-    requests = []
-    for index in range(count):
-        length = int(outputs[index])
-        fresh = np.where(rng.random(length) < point["exit_rate"], rng.integers(1, max(num_ramps, 1) + 1, length),
-                         num_ramps + 1)
-        keep = rng.random(length) < point["persistence"]
-        keep[0] = False
-        depths = fresh[np.maximum.accumulate(np.where(keep, 0, np.arange(length)))]
-        if prompts[index]:
-            depths[0] = num_ramps + 1
-        requests.append(Request(index, int(arrivals[index]), int(prompts[index]), tuple(depths.tolist())))
+    depths = _depths(point, profile.num_segments, outputs, prompts > 0, seed * 1_000_003 + replicate)
+    ends = np.cumsum(outputs)
+    requests = [Request(index, int(arrivals[index]), int(prompts[index]),
+                        tuple(depths[ends[index] - outputs[index]:ends[index]].tolist())) for index in range(count)]
     return Workload(profile.num_segments, tuple(requests), profile.tick, f"generated {replicate}",
                     f"generator seed {seed} replicate {replicate}")
+
+
+def _depths(point: Point, num_segments: int, outputs: IntArray, prompted: npt.NDArray[np.bool_], seed: int) -> IntArray:
+    if num_segments == 1:
+        return np.ones(int(outputs.sum()), np.int64)
+    share = Fraction(point["exit_rate"]).limit_denominator(10**6) / (num_segments - 1)
+    persistence = Fraction(point["persistence"]).limit_denominator(10**6)
+    return ExitModel((share,) * (num_segments - 1), persistence).depths(outputs, seed, prompted)
 
 
 def _lengths(rng: np.random.Generator, mean: float, count: int) -> IntArray:

@@ -26,6 +26,7 @@ def best_setting(problem: OperatingProblem, ranges: Sequence[SearchRange], curre
     Starts with the current values, all-low, all-high, and each parameter alone at its ends, so that policies the
     table contains as corners (never consult, flush at once) are always among the candidates.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=10)
     study = optuna.create_study(sampler=sampler)
     start = {item.name: item.encoded(current[item.name]) for item in ranges}
