@@ -29,10 +29,10 @@ MOONCAKE = """{"timestamp": 0, "input_length": 6755, "output_length": 500, "hash
 {"timestamp": 3000, "input_length": 7319, "output_length": 490, "hash_ids": [0, 3]}
 {"timestamp": 3000.5, "input_length": 7234, "output_length": 794, "hash_ids": []}
 """
-QWEN = """{"chat_id": 159, "parent_chat_id": -1, "timestamp": 61.114, "input_length": 521, "output_length": 132, "type": "text", "turn": 1, "hash_ids": [1]}
-{"chat_id": 160, "parent_chat_id": 159, "timestamp": 61.1140000009, "input_length": 10, "output_length": 2, "type": "search", "turn": 2, "hash_ids": [1, 2]}
-{"chat_id": 159, "parent_chat_id": -1, "timestamp": "62", "input_length": 1, "output_length": 3, "type": "text", "turn": 1, "hash_ids": []}
-"""
+QWEN = "".join(f'{{"chat_id": {chat}, "parent_chat_id": -1, "timestamp": {time}, "input_length": {prompt}, '
+               f'"output_length": {output}, "type": "text", "turn": 1, "hash_ids": [1]}}\n'
+               for chat, time, prompt, output in ((159, 61.114, 521, 132), (160, "61.1140000009", 10, 2),
+                                                  (159, '"62"', 1, 3)))
 
 
 def load(folder: Path, text: str | bytes, name: str = "trace.csv", format: str = "auto") -> Trace:
