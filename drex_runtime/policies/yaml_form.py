@@ -70,9 +70,9 @@ def parse_policy(text: str, source: str) -> Policy:
 def policy_from_data(data: dict[str, Data], source: str, path: str = "") -> Policy:
     """A policy from the mapping at `path` of the file `source`."""
     fields = Fields(source, path, data)
-    fields.only(_FIELDS)
     if fields.text("schema", SCHEMA if path else None) != SCHEMA:
         raise fields.fail("schema", fields.text("schema"), SCHEMA)
+    fields.only(_FIELDS)
     table = fields.table("parameters")
     if len(table.data) > MAX_PARAMETERS:
         raise fields.fail("parameters", f"{len(table.data)} entries", f"at most {MAX_PARAMETERS}")
