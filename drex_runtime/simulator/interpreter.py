@@ -18,36 +18,71 @@ from drex_runtime.simulator.memory import Int, enter_pool, inner
 BATCH_LIMIT, IS_EDF, USES_OLDEST, USES_SLACK, NUM_LAUNCH, NUM_RAMP_RULES, RAMPS_AT, LAUNCH = range(8)
 
 
+# Besides the operations of a Program: jump over the right side of an `and` (`or`) whose left side decides it.
+SKIP_IF_FALSE, SKIP_IF_TRUE = 16, 17
+Code = list[tuple[int, int]]
+
+
 def flat_program(program: Program) -> Int:
     """`program` as the array the kernel interprets."""
     ramps, per_ramp = program.ramp_action.shape
     launch = len(program.launch_target)
     ramps_at = LAUNCH + 3 * launch
     code_at = ramps_at + ramps * (4 + 3 * per_ramp)
-    header = [program.batch_limit, program.edf, program.uses_oldest, program.uses_slack, launch, per_ramp, ramps_at]
-    table: list[int] = []
-    for target, (begin, end) in zip(program.launch_target, program.launch_span, strict=True):
-        table += [target, code_at + 2 * begin, code_at + 2 * end]
+    table = [program.batch_limit, program.edf, program.uses_oldest, program.uses_slack, launch, per_ramp, ramps_at]
+    flat: list[int] = []
+
+    def place(span: Int) -> tuple[int, int]:
+        begin = code_at + len(flat)
+        code = _with_skips([(int(pair[0]), int(pair[1])) for pair in program.code[span[0]:span[1]]])
+        flat.extend(cell for pair in code for cell in pair)
+        return begin, code_at + len(flat)
+
+    for target, span in zip(program.launch_target, program.launch_span, strict=True):
+        table += [int(target), *place(span)]
     for ramp in range(ramps):
-        for begin, end in (program.consult_span[ramp], program.join_span[ramp]):
-            table += [code_at + 2 * begin, code_at + 2 * end]
-        for action, (begin, end) in zip(program.ramp_action[ramp], program.ramp_span[ramp], strict=True):
-            table += [action, code_at + 2 * begin, code_at + 2 * end]
-    return np.concatenate([np.array(header + table, np.int64), program.code.ravel()])
+        table += [*place(program.consult_span[ramp]), *place(program.join_span[ramp])]
+        for action, span in zip(program.ramp_action[ramp], program.ramp_span[ramp], strict=True):
+            table += [int(action), *place(span)]
+    return np.array(table + flat, np.int64)
+
+
+def _with_skips(code: Code) -> Code:
+    """Short-circuit evaluation: conditions have no side effects, so what cannot matter is skipped."""
+    parts: list[Code] = []
+    for pair in code:
+        operation = pair[0]
+        if operation in (op.VAR, op.CONST):
+            parts.append([pair])
+        elif operation == op.NOT:
+            parts[-1].append(pair)
+        else:
+            right = parts.pop()
+            if operation in (op.AND, op.OR):
+                parts[-1].append((SKIP_IF_FALSE if operation == op.AND else SKIP_IF_TRUE, len(right) + 1))
+            parts[-1] += [*right, pair]
+    return parts[0]
 
 
 @inner
 def holds(m: Int, p: Int, begin: int, end: int) -> bool:
     """Interpret one condition on the view. `policies.program` has proved that nothing overflows."""
-    top = at.STACK - 1
-    for j in range(begin, end, 2):
-        operation = p[j]
+    top, j = at.STACK - 1, begin
+    while j < end:
+        operation, argument = p[j], p[j + 1]
+        j += 2
         if operation == op.VAR:
             top += 1
-            m[top] = m[at.VIEW + p[j + 1]]
+            m[top] = m[at.VIEW + argument]
         elif operation == op.CONST:
             top += 1
-            m[top] = p[j + 1]
+            m[top] = argument
+        elif operation == SKIP_IF_FALSE:
+            if m[top] == 0:
+                j += 2 * argument
+        elif operation == SKIP_IF_TRUE:
+            if m[top] != 0:
+                j += 2 * argument
         elif operation == op.NOT:
             m[top] = 1 - m[top]
         else:

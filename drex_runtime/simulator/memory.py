@@ -246,6 +246,8 @@ def pack(m: Int, w: Int, rows: Int, scalars: Int, index: int) -> None:
     for row in range(w[NUM]):
         for field in range(PACKED_FIELDS):
             rows[index, field, row] = m[ROWS + ROW_WIDTH * row + field]
+        if rows[index, PLACE, row] < 1:
+            rows[index, ENTERED, row] = 0
     for j in range(PACKED_SCALARS):
         scalars[index, j] = m[j]
     for s in range(w[NUM_SEGMENTS]):
