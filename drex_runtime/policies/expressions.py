@@ -195,7 +195,7 @@ def check_grammar(expression: sympy.Basic, variables: Iterable[str], parameters:
 class _ExactPrinter(PythonCodePrinter):  # type: ignore[misc]
     """Prints rationals as Fraction objects: the default prints p/q, a float division."""
 
-    def _print_Rational(self, expr: sympy.Rational) -> str:
+    def _print_Rational(self, expr: sympy.Rational) -> str:  # noqa: N802 - sympy dispatches on class names
         return f"Fraction({expr.p}, {expr.q})"
 
 

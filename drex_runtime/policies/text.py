@@ -20,6 +20,7 @@ from drex_runtime.policies.table import DEEP_TIME, pool_of_name
 
 _SIGNS = {sympy.StrictLessThan: "<", sympy.LessThan: "<=", sympy.StrictGreaterThan: ">", sympy.GreaterThan: ">=",
           sympy.Equality: "==", sympy.Unequality: "!="}
+READABLE = 9  # characters
 _OPPOSITES = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 _VARIABLES = {*GLOBAL_NAMES, *POOL_NAMES, *RAMP_NAMES, DEEP_TIME}
 
@@ -39,6 +40,12 @@ def number_text(value: Fraction | int) -> str:
         return f"{exact.numerator}/{exact.denominator}"
     digits = str(abs(exact.numerator) * 10**places // exact.denominator).rjust(places + 1, "0")
     return f"{'-' if exact < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+def readable_number(value: Fraction | int) -> str:
+    """As `number_text`, but a number too long to read is rounded and marked: `~0.453`."""
+    text = number_text(value)
+    return text if len(text) <= READABLE else f"~{float(value):.3g}"
 
 
 def is_variable(name: str) -> bool:
@@ -69,11 +76,14 @@ def scalar_text(value: Scalar) -> str:
 def atom_text(atom: Condition, values: Mapping[str, Fraction | int]) -> str:
     """Why a false comparison is false: `buffered = 3 < flush_size = 8` for `buffered >= flush_size`.
 
-    `values` holds every name of the atom; PolicyError names one that is missing.
+    `values` holds every name of the atom; PolicyError names one that is missing. Long numbers are rounded
+    and marked: `exits = 3 <= art_factor*batch = ~3.62 (...)`.
     """
     missing = sorted(item.name for item in atom.free_symbols if item.name not in values)
     if missing:
         raise PolicyError(f"{condition_text(atom)}: no value for {missing[0]!r}")
+    if not atom.free_symbols:
+        return condition_text(atom)
     if type(atom) not in _SIGNS:
         return f"{condition_text(atom)} does not hold ({_given(atom, values)})"
     left, right = (_valued(side, values) for side in atom.args)
@@ -85,14 +95,14 @@ def atom_text(atom: Condition, values: Mapping[str, Fraction | int]) -> str:
 
 def _given(node: sympy.Basic, values: Mapping[str, Fraction | int]) -> str:
     names = sorted((item.name for item in node.free_symbols), key=lambda name: (not is_variable(name), name))
-    return ", ".join(f"{name} = {number_text(values[name])}" for name in names)
+    return ", ".join(f"{name} = {readable_number(values[name])}" for name in names)
 
 
 def _valued(side: Scalar, values: Mapping[str, Fraction | int]) -> str:
     if side.is_Rational:
         return scalar_text(side)
     found = side.subs({symbol(item.name): rational(values[item.name]) for item in side.free_symbols})
-    return f"{scalar_text(side)} = {number_text(Fraction(int(found.p), int(found.q)))}"
+    return f"{scalar_text(side)} = {readable_number(Fraction(int(found.p), int(found.q)))}"
 
 
 def _sign(relation: Condition) -> str:

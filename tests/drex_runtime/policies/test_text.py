@@ -40,6 +40,9 @@ def test_every_shipped_condition_reads_back_equal(name: str) -> None:
      "buffered*(1 + alpha*age) = 3.6 < batch_limit = 8 (age = 2, buffered = 3, alpha = 0.1)"),
     ("exits > art_factor*batch", {"exits": 3, "art_factor": Fraction(1, 3), "batch": 9},
      "exits = 3 <= art_factor*batch = 3 (batch = 9, art_factor = 1/3)"),
+    ("exits > art_factor*batch", {"exits": 3, "art_factor": Fraction(19400, 42830), "batch": 8},
+     "exits = 3 <= art_factor*batch = ~3.62 (batch = 8, art_factor = 1940/4283)"),
+    ("never", {}, "never"),
 ])
 def test_a_false_atom_says_why(text: str, values: dict[str, Fraction | int], expected: str) -> None:
     (atom,) = false_atoms(parse_condition(text, "test"), values)
