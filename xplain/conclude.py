@@ -41,7 +41,8 @@ def why_text(attribution: Attribution | None) -> str:
     lost = sum(cause.ticks for cause in costly)
     if not lost:
         return f"no decision costs anything against {attribution.reference}"
-    parts = "; ".join(f"{cause.ticks / lost:.0%} of what is lost: {cause_text(cause)}" for cause in costly[:3])
+    named = [cause for cause in costly if cause.kind != "unexamined"] or costly
+    parts = "; ".join(f"{cause.ticks / lost:.0%} of what is lost: {cause_text(cause)}" for cause in named[:3])
     return f"{parts}. Against {attribution.reference}; all causes, savings included, sum to the gap exactly."
 
 
@@ -97,8 +98,8 @@ def _verdict(subject: str, against: str, significant: Sequence[Region], bad: Rat
         return (f"{subject}: no region found where it loses to {against}; {bad.value:.0%} of {bad.of} held-out "
                 "workloads are over the threshold.")
     worst = max(significant, key=lambda item: item.share.value * item.mean_gap)
-    cause = next((item for item in attributions[worst.name].causes if item.ticks > 0), None) \
-        if worst.name in attributions else None
+    causes = attributions[worst.name].causes if worst.name in attributions else ()
+    cause = next((item for item in causes if item.ticks > 0 and item.kind != "unexamined"), None)
     why = f" Cause: {cause_text(cause)}." if cause else ""
     cure = f" Tuned: {tuning.reason}." if tuning and tuning.accepted else " No tuned setting is recommended."
     return f"{subject} loses {worst.mean_gap:+.0%} to {against} where {worst.sentence}.{why}{cure}"

@@ -39,7 +39,7 @@ from xplain.tuning.write import write_tuned
 
 # Shares of the budget; what is left goes to held-out sampling, regions and the report.
 SEARCH_SHARE, EXACT_SHARE, TUNING_SHARE = 0.25, 0.15, 0.35
-EXAMINED_STEPS = 60
+EXAMINED_STEPS = 120
 VERSIONS = ("drex-xplain", "numpy", "numba", "scikit-learn", "optuna", "sympy")
 Tell = Callable[[str], None]
 
@@ -63,7 +63,8 @@ def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tel
         wide = search(operating, request, SEARCH_SHARE, tell)
         small = search(exact, request, EXACT_SHARE, tell)
         held_out = sample_held_out(operating, request, tell)
-        regions = find_regions(operating, wide.samples, held_out, request.threshold, request.seed)
+        regions = find_regions(operating, wide.samples, held_out, request.threshold, request.seed,
+                               subject=operating.heuristic.name)
         explained = explain(operating, exact, wide.samples, small.samples, regions, tell)
         tuning = tune(operating, wide.samples, regions, explained.attributions, tuning_plan(request), tell)
         analysis = assemble(request, profile, out, operating, (*wide.traces, *small.traces),

@@ -93,7 +93,7 @@ def attribute_run(policy: BoundPolicy, workload: Workload, objective: Objective,
         if regret == 0:
             parts: tuple[Part, ...] = ()
         elif index in chosen:
-            parts, better = _parts(policy, workload, objective, values, step, before.upper, intervals[index + 1].upper)
+            parts, better = _parts(policy, workload, values, step, before.upper, intervals[index + 1].upper)
         else:
             kind = "gain" if regret < 0 else "unexamined"
             parts = (Part(CauseKey(kind, _family(policy, step), "", ()), regret, ""),)
@@ -147,13 +147,11 @@ class _Alternative:
     more_rows: bool = False
 
 
-def _parts(policy: BoundPolicy, workload: Workload, objective: Objective, values: Values, step: Step, before: int,
+def _parts(policy: BoundPolicy, workload: Workload, values: Values, step: Step, before: int,
            chosen: int) -> tuple[tuple[Part, ...], Action | None]:
-    def cost(action: Action) -> int:
-        state = after(policy, workload, step.state, action)
-        return values.value(state).upper
-
-    priced = [(cost(item.action), item) for item in _alternatives(policy, workload, step)]
+    alternatives = list(_alternatives(policy, workload, step))
+    reached = values.values([after(policy, workload, step.state, item.action) for item in alternatives])
+    priced = [(interval.upper, item) for interval, item in zip(reached, alternatives, strict=True)]
     in_table = [(price, item) for price, item in priced if not item.more_rows]
     best = min([chosen, *(price for price, _ in in_table)])
     parts: list[Part] = []

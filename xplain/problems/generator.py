@@ -21,7 +21,7 @@ LENGTH_SIGMA = 0.5
 IntArray = npt.NDArray[np.int64]
 
 DIMENSIONS = {
-    "load": ("offered decode tokens per capacity of full passes at full batch", ""),
+    "load": ("offered load (1 = the decode capacity of full passes)", ""),
     "exit_rate": ("exit rate", ""),
     "persistence": ("persistence of exits along a request", ""),
     "output_tokens": ("mean output length", "tokens"),

@@ -1,7 +1,8 @@
 """Refines boxes: moves one bound at a time to its best place, then drops what is not needed.
 
 A box is worth  (1 - t) * bad inside - t * others inside - price * predicates,  t = the precision aimed at: it grows
-as long as what it gains is bad with at least the probability t.
+as long as what it gains is bad with at least the probability t. Samples that an earlier region holds are neither bad
+nor others; having them again costs half an other one, so that regions overlap only where that makes them simpler.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from xplain.regions.box import Box
-from xplain.regions.table import Floats, Table
+from xplain.regions.table import Floats, Mask, Table
 
 SWEEPS = 20
+OVERLAP = 0.5
 
 
 @dataclass(frozen=True)
@@ -22,21 +24,23 @@ class Worth:
     """What a box is judged by while it is being looked for (on the samples of the search, weighted)."""
 
     table: Table
+    taken: Mask
     target: float
     price: float
 
     @property
     def gains(self) -> Floats:
         """Gain of having each sample inside."""
-        return self.table.weights * np.where(self.table.bad, 1 - self.target, -self.target)
+        gains = np.where(self.table.bad, 1 - self.target, -self.target)
+        return np.asarray(self.table.weights * np.where(self.taken, -OVERLAP * self.target, gains))
 
     def of(self, box: Box) -> float:
         """Worth of a box."""
         return float(self.gains[box.inside(self.table.values)].sum()) - self.price * box.size
 
     def precision(self, box: Box) -> float:
-        """Weighted share of bad samples inside, 0 for an empty box."""
-        inside = box.inside(self.table.values)
+        """Weighted share of bad samples inside, of those no region holds yet; 0 if there are none."""
+        inside = box.inside(self.table.values) & ~self.taken
         weight = float(self.table.weights[inside].sum())
         return float(self.table.weights[inside & self.table.bad].sum()) / weight if weight else 0.0
 
@@ -77,10 +81,11 @@ def _best_bound(box: Box, feature: int, side: str, table: Table, gains: Floats) 
 
 
 def minimal(box: Box, worth: Worth, target: float) -> Box:
-    """Drop predicates, the one that costs least precision first, while the precision stays at `target` or above."""
+    """Drop predicates, the one that costs least precision first, while the precision stays at `target` or above and
+    the box is worth something."""
     while box.size:
-        shorter = max(box.drops(), key=worth.precision)
-        if worth.precision(shorter) < target:
+        allowed = [shorter for shorter in box.drops() if worth.precision(shorter) >= target and worth.of(shorter) >= 0]
+        if not allowed:
             break
-        box = shorter
+        box = max(allowed, key=worth.precision)
     return box

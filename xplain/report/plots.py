@@ -34,7 +34,7 @@ def scatter(samples: Sequence[Sample], regions: Sequence[Region], axes: tuple[Di
     frames = [_frame(region, axes, rows) for region in regions]
 
     def build(width: int) -> Chart:
-        kinds = [fine, bad]
+        kinds, height = [fine, bad], 280 if width == NARROW else 340
         x = alt.X("x:Q", title=_title(axes[0]), scale=_scale(axes[0], rows, "x"))
         y = alt.Y("y:Q", title=_title(axes[1]), scale=_scale(axes[1], rows, "y"))
         legend = alt.Legend(title=None, orient="top", direction="vertical" if width == NARROW else "horizontal",
@@ -47,15 +47,16 @@ def scatter(samples: Sequence[Sample], regions: Sequence[Region], axes: tuple[Di
             fill=alt.Fill("kind:N", scale=alt.Scale(domain=kinds, range=["transparent", LOSS]), legend=legend,
                           sort=kinds),
             opacity=alt.Opacity("kind:N", scale=alt.Scale(domain=kinds, range=[0.55, 0.85]), legend=None))
-        layers: list[Any] = [points]
-        if frames:
-            base = alt.Chart(_data(frames))
-            layers.append(base.mark_rect(fillOpacity=0.07, fill=ACCENT, stroke=ACCENT, strokeWidth=2,
-                                         strokeDash=[6, 3]).encode(x="x0:Q", x2="x1:Q", y="y0:Q", y2="y1:Q"))
-            for halo in HALO:
-                layers.append(base.mark_text(align="left", baseline="top", dx=6, dy=6, fontWeight="bold", fontSize=14,
-                                             color=INK, **halo).encode(x="x0:Q", y="y1:Q", text="name:N"))
-        return alt.layer(*layers).properties(width=width, height=340 if width != NARROW else 280)
+        if not frames:
+            alone: Chart = points.properties(width=width, height=height)
+            return alone
+        base = alt.Chart(_data(frames))
+        corners = {"x": "x0:Q", "x2": "x1:Q", "y": "y0:Q", "y2": "y1:Q"}
+        ground = base.mark_rect(fillOpacity=0.07, fill=ACCENT).encode(**corners)
+        edge = base.mark_rect(fillOpacity=0, stroke=ACCENT, strokeWidth=2, strokeDash=[6, 3]).encode(**corners)
+        names = [base.mark_text(align="left", baseline="top", dx=6, dy=6, fontWeight="bold", fontSize=14, color=INK,
+                                **halo).encode(x="x0:Q", y="y1:Q", text="name:N") for halo in HALO]
+        return alt.layer(ground, points, edge, *names).properties(width=width, height=height)
 
     left_out = "" if len(drawn) == len(samples) else f" {count(len(drawn))} of them are drawn, evenly."
     caption = (f"{count(len(samples))} samples of the declared distribution ({scale} scale; annealed ones are left "

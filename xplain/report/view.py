@@ -145,8 +145,9 @@ def view(analysis: Analysis, samples: Sequence[Sample], tick: Tick) -> View:
 def _facts(analysis: Analysis, samples: Sequence[Sample]) -> Iterable[Fact]:
     for scale, rate in analysis.bad_share.items():
         if rate.of:
-            yield Fact(f"inputs that lose at least {threshold(analysis.threshold)}", percent(rate.value),
-                       f"{scale} scale, {interval(rate)} of {count(rate.of)} unbiased samples", Evidence.STATISTICAL)
+            what = "small workloads" if scale == "exact" else "workloads"
+            yield Fact(f"of {what} lose at least {threshold(analysis.threshold)}", percent(rate.value),
+                       f"{interval(rate)}, {count(rate.of)} unbiased samples, {scale} scale", Evidence.STATISTICAL)
     operating = [sample for sample in samples if sample.scale == "operating"]
     if operating:
         worst = max(operating, key=lambda sample: sample.relative_gap)
