@@ -70,9 +70,26 @@ def test_two_separate_boxes_become_two_regions_the_costlier_first() -> None:
     assert not more
     assert [first.name, second.name] == ["R1", "R2"]
     assert first.share.value * first.mean_gap >= second.share.value * second.mean_gap
+    assert first.worst != second.worst
     assert {frozenset(f for f, _ in bounds(region)) for region in (first, second)} == {
         frozenset({"exit_rate", "in_flight"}), frozenset({"exit_rate", "prompt"})}
     assert min(first.precision.value, second.precision.value) > 0.9
+
+
+def corner(point: Point) -> float:
+    return 0.2 if point["exit_rate"] <= 0.3 or point["in_flight"] <= 16 else 0.0
+
+
+def test_the_arms_of_an_angle_may_overlap_but_each_has_its_own_worst_sample() -> None:
+    problem, samples, held_out = sampled(corner, search=1600)
+    first, second = find_regions(problem, samples, held_out, THRESHOLD, 0)
+    assert {len(first.predicates), len(second.predicates)} <= {1, 2}
+    by_index = {sample.index: sample for sample in samples}
+    assert second.holds(by_index[second.worst].features)
+    assert not first.holds(by_index[second.worst].features)
+    covered = [s for s in held_out if first.holds(s.features) or second.holds(s.features)]
+    bad = [s for s in held_out if s.relative_gap >= THRESHOLD]
+    assert sum(s in covered for s in bad) > 0.95 * len(bad)
 
 
 def rare(point: Point) -> float:
