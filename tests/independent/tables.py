@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from math import floor
 from random import Random
 from typing import Any
 
@@ -34,7 +35,7 @@ def art(profile: CostProfile, ramp: int, rows: int) -> Fraction:
 
 
 def parameter_values(policy: Policy, profile: CostProfile, config: ServerConfig) -> dict[str, Number]:
-    """Defaults of a policy's parameters; per-ramp and per-buffer ones are named `name@index`."""
+    """Defaults of a policy's parameters, integers rounded down; per-ramp and per-buffer ones are named `name@index`."""
     values: dict[str, Number] = {"batch_max": config.batch_max, "n_max": config.max_num_seqs}
     for parameter in policy.parameters:
         ks = {"policy": [0], "ramp": range(1, profile.num_segments),
@@ -45,7 +46,8 @@ def parameter_values(policy: Policy, profile: CostProfile, config: ServerConfig)
                 known["art"] = art(profile, k, min(int(values["batch_limit"]), config.batch_max))
             used = sorted(item.name for item in parameter.default.free_symbols)
             value = lambdified(parameter.default, used)(*(known[name] for name in used))
-            values[f"{parameter.name}@{k}" if k else parameter.name] = Fraction(str(value))
+            exact = Fraction(str(value))
+            values[f"{parameter.name}@{k}" if k else parameter.name] = floor(exact) if parameter.integer else exact
     return values
 
 
