@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from drex_runtime import command_line
-from drex_runtime.commands import generate, policies, profile, replay, train_demo
+from drex_runtime.commands import generate, policies, profile, replay, train_demo, workload
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,6 +19,7 @@ app.command("generate")(generate.generate)
 app.command("profile")(profile.profile)
 app.command("replay")(replay.replay)
 app.command("policies")(policies.policies)
+app.command("workload")(workload.workload)
 app.command("train-demo")(train_demo.train_demo)
 
 

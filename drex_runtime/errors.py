@@ -6,6 +6,8 @@ exit with `exit_code`, without a traceback. Anything else that escapes is a defe
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 MAX_SHOWN = 80
 
 
@@ -16,7 +18,7 @@ def one_line(text: str) -> str:
 
 def shown(value: object) -> str:
     """`repr(value)`, shortened so that a hostile value cannot flood the terminal."""
-    text = one_line(value if isinstance(value, str) else repr(value))
+    text = one_line(str(value) if isinstance(value, str | Fraction) else repr(value))
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text)} characters)"
 
 
