@@ -34,7 +34,8 @@ class ExitModel:
 
     def __post_init__(self) -> None:
         if not self.rates or min(self.rates) < 0 or sum(self.rates) > 1:
-            raise RecordError("exit model", "rates", ", ".join(map(str, self.rates)), "shares of 0 or more whose sum is at most 1")
+            raise RecordError("exit model", "rates", ", ".join(map(str, self.rates)),
+                              "shares of 0 or more whose sum is at most 1")
         for name, value in (("persistence", self.persistence), ("similarity", self.similarity)):
             if not 0 <= value <= 1:
                 raise RecordError("exit model", name, value, "a probability")

@@ -24,8 +24,8 @@ def test_a_trace_becomes_a_workload_that_says_how(trace: Path, monkeypatch: pyte
                                                   capsys: pytest.CaptureFixture[str]) -> None:
     out = trace.with_name("w.json")
     code, printed, err = drex(monkeypatch, capsys, "workload", str(trace), "--out", str(out), "--exit-rates",
-                              "0.3, 1/5", "--persistence", "0.4", "--seed", "5", "--start", "1.5", "--seconds", "9", "--first", "5",
-                              "--speed", "1.5", "--tick", "us")
+                              "0.3, 1/5", "--persistence", "0.4", "--seed", "5", "--start", "1.5", "--seconds", "9",
+                              "--first", "5", "--speed", "1.5", "--tick", "us")
     assert (code, err) == (0, "") and printed.endswith(f"5 requests, 20 output tokens, 2 ramps\n{out}\n")
     made = load_workload(out)
     assert [request.arrival for request in made.requests] == [0, 1_000_000, 2_000_000, 3_000_000, 4_000_000]
