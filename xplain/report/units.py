@@ -70,5 +70,5 @@ def count(number: int) -> str:
 
 
 def plain(value: float) -> str:
-    """A coordinate: whole if it is whole, else three significant digits."""
-    return f"{int(value):,}" if value == int(value) else significant(value)
+    """A coordinate: whole if it is whole, else at most three significant digits."""
+    return f"{int(value):,}" if value == int(value) else f"{value:.3g}"

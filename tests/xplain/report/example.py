@@ -91,7 +91,7 @@ def causes() -> tuple[Cause, ...]:
                  for kind, rule, atom, parameters, ticks, count, example in found)
 
 
-def example(*, hostile: bool = False, evaluations: int = 600) -> tuple[Analysis, tuple[Sample, ...]]:
+def example(*, hostile: bool = False, evaluations: int = 300) -> tuple[Analysis, tuple[Sample, ...]]:
     """The analysis and its samples; with `hostile`, markup wherever a text comes from outside."""
     problem = SyntheticProblem(box, plane(), noise=0.03)
     outcome = portfolio(problem, Budget(evaluations=evaluations), 0)
