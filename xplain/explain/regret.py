@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import sympy
 
+from drex_runtime.errors import PolicyError
 from drex_runtime.policies.bind import IDLE, PREFILL, BoundPolicy
 from drex_runtime.policies.expressions import Condition
 from drex_runtime.policies.text import condition_text
@@ -33,9 +34,11 @@ from xplain.explain.blame import (
     parameters_of,
     ramp_numbers,
 )
-from xplain.explain.values import Values
+from xplain.explain.values import Values, never_falling
 from xplain.records import Attribution, Cause
 
+NO_REGRET = ("it forces exits (EXIT_ALL) or holds finished rows (RELEASE), so it is not compared at equal output; "
+             "regret analysis takes policies of SPLIT and CONTINUE only")
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -76,13 +79,18 @@ def attribute_run(policy: BoundPolicy, workload: Workload, objective: Objective,
 
     `examine`: alternatives are evaluated for at most so many steps, the costliest first (None: all); the other
     steps are put on the rule that fired: kind `gain` if they save against the reference, else `unexamined`.
+    PolicyError for a policy that forces exits: the optimum, which forces none, is no bound for it.
     """
+    if values.optimal and not policy.policy.keeps_exits_voluntary:
+        raise PolicyError(f"policy {policy.policy.name}: {NO_REGRET}")
     log = Log(keep_steps=True)
     run = simulate(policy, workload, log=log)
     steps = log.steps
     intervals = values.values([step.state for step in steps])
     end = run.objective(objective)
     intervals.append(Interval(end, end))
+    if values.optimal:
+        intervals = never_falling(intervals)
     # An interval's upper end is a feasible cost: differences of upper ends still sum to the gap.
     regrets = [after.upper - before.upper for before, after in pairwise(intervals)]
     order = sorted(range(len(steps)), key=lambda index: -regrets[index])
@@ -137,6 +145,8 @@ def after(policy: BoundPolicy, workload: Workload, state: State, action: Action)
     """The state at the next choice point if `action` is taken in `state`."""
     machine = _restored(policy, workload, state)
     apply(machine, action)
+    if action.kind == Kind.CONSULT and len(machine.ready_rows()) == len(machine.batch):
+        machine.split()  # nobody would stay: forced, as in every run
     return machine.snapshot()
 
 
@@ -151,7 +161,9 @@ def _parts(policy: BoundPolicy, workload: Workload, values: Values, step: Step, 
            chosen: int) -> tuple[tuple[Part, ...], Action | None]:
     alternatives = list(_alternatives(policy, workload, step))
     reached = values.values([after(policy, workload, step.state, item.action) for item in alternatives])
-    priced = [(interval.upper, item) for interval, item in zip(reached, alternatives, strict=True)]
+    # Nothing reaches less than the optimum: where that is an interval, its upper end stands for it on both sides.
+    least = before if values.optimal else 0
+    priced = [(max(least, interval.upper), item) for interval, item in zip(reached, alternatives, strict=True)]
     in_table = [(price, item) for price, item in priced if not item.more_rows]
     best = min([chosen, *(price for price, _ in in_table)])
     parts: list[Part] = []
@@ -166,7 +178,7 @@ def _parts(policy: BoundPolicy, workload: Workload, values: Values, step: Step, 
         key = CauseKey("batch_limit", "batch_limit", "batch_limit < batch_max", ("batch_limit",))
         parts.append(Part(key, best - wider, f"batch_limit = {policy.batch_limit} < {policy.config.batch_max}"))
     if wider != before:
-        kind = "order" if values.label == "clairvoyant" else "gain"
+        kind = "order" if wider > before else "gain"
         parts.append(Part(CauseKey(kind, _family(policy, step), "", ()), wider - before, ""))
     return tuple(parts), better
 
@@ -212,7 +224,7 @@ def _alternatives(policy: BoundPolicy, workload: Workload, step: Step) -> Iterab
 
 def _launch_alternatives(policy: BoundPolicy, workload: Workload, step: Step) -> Iterable[_Alternative]:
     machine = _restored(policy, workload, step.state)
-    offers: dict[int, list[Offer]] = {}
+    offers: dict[int, list[Offer]] = {target: [] for target in range(PREFILL, policy.num_segments + 1)}
     for position, rule in enumerate(policy.rules.launch):
         numbers = launch_numbers(policy, step.view, rule.target)
         offers.setdefault(rule.target, []).append(Offer(position, rule.name, rule.origin.when, numbers))

@@ -7,6 +7,7 @@ a limit; a reference policy's from simulation, always one number. Source: schedu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Protocol
 
 from drex_runtime.policies import BoundPolicy
@@ -24,6 +25,11 @@ class Values(Protocol):
         """`clairvoyant` or `policy:NAME`."""
         ...
 
+    @property
+    def optimal(self) -> bool:
+        """Whether nothing beats the source, so that its values never fall along a run."""
+        ...
+
     def value(self, state: State) -> Interval:
         """The final objective if everything from `state` on is done by the source."""
         ...
@@ -39,10 +45,19 @@ def finished_value(workload: Workload, objective: Objective, state: State) -> in
                            tuple(item.due for item in workload.requests))
 
 
+def never_falling(intervals: Sequence[Interval]) -> list[Interval]:
+    """Optimal values along a run, each narrowed by the others: what a later state can still reach, every state before
+    it can, and what a state cannot beat, none after it can."""
+    lowers, uppers = [item.lower for item in intervals], [item.upper for item in intervals]
+    uppers = list(accumulate(reversed(uppers), min))[::-1]
+    return [Interval(lower, upper) for lower, upper in zip(accumulate(lowers, max), uppers, strict=True)]
+
+
 class ClairvoyantValues:
     """V* by the exact search."""
 
     label = "clairvoyant"
+    optimal = True
 
     def __init__(self, workload: Workload, objective: Objective, search: CostToGo) -> None:
         self.workload, self.objective, self.search = workload, objective, search
@@ -61,6 +76,8 @@ class ClairvoyantValues:
 
 class ReferenceValues:
     """V_ref by simulating `reference` from the state."""
+
+    optimal = False
 
     def __init__(self, workload: Workload, objective: Objective, reference: BoundPolicy) -> None:
         self.workload, self.objective, self.reference = workload, objective, reference

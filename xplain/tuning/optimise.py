@@ -12,43 +12,43 @@ import optuna
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Sample
 from xplain.tuning.ranges import SearchRange, decimal_text
-from xplain.tuning.scoring import relative_gaps, score
+from xplain.tuning.scoring import TAIL_WEIGHT, relative_gaps, score
 
 Progress = Callable[[str], None]
 CORNER = 10**9  # clipped to each range's upper end
 
 
-def best_setting(problem: OperatingProblem, ranges: Sequence[SearchRange], current: Mapping[str, Fraction],
+def best_setting(problem: OperatingProblem, ranges: Sequence[SearchRange], default: Mapping[str, Fraction],
                  training: Sequence[Sample], *, trials: int, seconds: float | None, seed: int, jobs: int,
-                 progress: Progress = lambda _: None) -> tuple[dict[str, Fraction], int]:
-    """Values (of parameters that change) with the best score on `training`, and how many settings were evaluated.
+                 start: Mapping[str, Fraction] | None = None, progress: Progress = lambda _: None,
+                 tail_weight: float = TAIL_WEIGHT) -> tuple[dict[str, Fraction], int]:
+    """The values that differ from `default` in the setting with the best score on `training`; settings evaluated.
 
-    Starts with the current values, all-low, all-high, and each parameter alone at its ends, so that policies the
-    table contains as corners (never consult, flush at once) are always among the candidates.
+    `default`: the heuristic's own values. A value equal to its default stays unset, so that a default that depends on
+    N goes on depending on it. Starts with `start` (default: the defaults), all-low, all-high, and each parameter alone
+    at its ends, so that policies the table contains as corners (never consult, flush at once) are always candidates.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=10)
-    study = optuna.create_study(sampler=sampler)
-    start = {item.name: item.encoded(current[item.name]) for item in ranges}
-    study.enqueue_trial(start)
-    for ends in (Fraction(0), Fraction(CORNER)):
-        study.enqueue_trial({item.name: item.encoded(ends) for item in ranges})
-        for item in ranges:
-            study.enqueue_trial({**start, item.name: item.encoded(ends)})
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=10))
+    begin = {**default, **(start or {})}
+    for values in _first_guesses(ranges, begin):
+        study.enqueue_trial(values)
     begun = time.monotonic()
     best: tuple[float, dict[str, Fraction]] = (float("inf"), {})
-    seen: dict[tuple[Fraction, ...], float] = {}
+    seen: dict[tuple[tuple[str, Fraction], ...], float] = {}
 
     def objective(trial: optuna.Trial) -> float:
         nonlocal best
-        values = {item.name: item.suggest(trial) for item in ranges}
-        key = tuple(values.values())
+        # A value that optuna's grid cannot hit exactly (an unset 1940/4283) is meant by its nearest grid point.
+        found = {item.name: item.decoded(item.suggest(trial), begin[item.name]) for item in ranges}
+        changed = {name: value for name, value in {**begin, **found}.items() if value != default[name]}
+        key = tuple(sorted(changed.items()))
         if key not in seen:
-            settings = {**problem.heuristic.settings, **{name: decimal_text(value) for name, value in values.items()}}
+            settings = {**problem.heuristic.settings, **{name: decimal_text(value) for name, value in changed.items()}}
             contender = replace(problem.heuristic, name="trial", settings=settings)
-            seen[key] = score(relative_gaps(problem, contender, training, jobs))
+            seen[key] = score(relative_gaps(problem, contender, training, jobs), tail_weight)
         if seen[key] < best[0]:
-            best = (seen[key], values)
+            best = (seen[key], changed)
         progress(f"tuning {trial.number + 1}/{trials}: best score {best[0]:+.3f}")
         return seen[key]
 
@@ -56,7 +56,13 @@ def best_setting(problem: OperatingProblem, ranges: Sequence[SearchRange], curre
         if seconds is not None and time.monotonic() - begun > seconds:
             break
         study.optimize(objective, n_trials=1)
-    kept = {name: value for name, value in best[1].items() if value != current[name]}
-    return kept, len(seen)
+    return best[1], len(seen)
 
 
+def _first_guesses(ranges: Sequence[SearchRange], begin: Mapping[str, Fraction]) -> list[dict[str, int]]:
+    here = {item.name: item.encoded(begin[item.name]) for item in ranges}
+    guesses = [here]
+    for end in (Fraction(0), Fraction(CORNER)):
+        guesses.append({item.name: item.encoded(end) for item in ranges})
+        guesses += [{**here, item.name: item.encoded(end)} for item in ranges]
+    return guesses

@@ -32,6 +32,10 @@ class SearchRange:
         steps = int((self.high - self.low) / REAL_STEP)
         return self.low + REAL_STEP * trial.suggest_int(self.name, 0, steps)
 
+    def decoded(self, value: Fraction, current: Fraction) -> Fraction:
+        """`current` itself where the search proposes its nearest grid point."""
+        return current if self.encoded(value) == self.encoded(current) else value
+
     def encoded(self, value: Fraction) -> int:
         """The optuna value that `suggest` turns into (the nearest to) `value`."""
         clipped = min(max(value, self.low), self.high)

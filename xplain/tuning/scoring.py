@@ -11,15 +11,15 @@ from joblib import Parallel, delayed
 from xplain.problems.operating import Contender, OperatingProblem
 from xplain.records import Sample
 
-MEAN_WEIGHT = 0.5
+TAIL_WEIGHT = 0.5
 TAIL = 0.25
 
 
-def score(gaps: Sequence[float]) -> float:
-    """Half the mean, half the mean of the worst quarter."""
+def score(gaps: Sequence[float], tail_weight: float = TAIL_WEIGHT) -> float:
+    """(1 - tail_weight) * mean + tail_weight * mean of the worst quarter (CVaR)."""
     ordered = np.sort(np.asarray(gaps, dtype=float))[::-1]
     tail = ordered[:max(1, ceil(TAIL * len(ordered)))]
-    return float(MEAN_WEIGHT * ordered.mean() + (1 - MEAN_WEIGHT) * tail.mean())
+    return float((1 - tail_weight) * ordered.mean() + tail_weight * tail.mean())
 
 
 def relative_gaps(problem: OperatingProblem, contender: Contender, points: Sequence[Sample], jobs: int) -> list[float]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil
 
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Attribution, Comparison, Region, Sample, Setting, Tuning
@@ -15,12 +17,15 @@ from xplain.tuning.held_out import held_out
 from xplain.tuning.optimise import Progress, best_setting
 from xplain.tuning.ranges import decimal_text, search_ranges
 
+NAMED_SHARE = 0.5  # of the trials, spent on the parameters that the causes name
+
 
 @dataclass(frozen=True)
 class Plan:
-    """How much tuning may cost and what it may touch. `parameters` () = those the causes name."""
+    """How much tuning may cost and what it may touch. `parameters`: search only these; () = those that
+    the causes name, then all."""
 
-    trials: int = 60
+    trials: int = 100
     seconds: float | None = None
     adversarial: int = 8
     benign: int = 16
@@ -45,22 +50,30 @@ def named_parameters(problem: OperatingProblem, attributions: Sequence[Attributi
 def tune(problem: OperatingProblem, samples: Sequence[Sample], regions: Sequence[Region],
          attributions: Sequence[Attribution], plan: Plan, progress: Progress = lambda _: None) -> Tuning:
     """Proposed settings for the problem's heuristic with their held-out effect."""
-    names = plan.parameters or named_parameters(problem, attributions)
+    named = plan.parameters or named_parameters(problem, attributions)
     largest = int(problem.space.dimension("num_seqs").high)
     current = problem.bound(problem.heuristic, {"num_seqs": largest})
-    ranges = search_ranges(problem.heuristic.policy, names, current, largest)
-    if not ranges:
-        return Tuning((), (), 0, (), False, "the policy has no parameter that the causes name")
     training = training_points(problem, samples, regions, plan)
-    best, evaluations = best_setting(problem, ranges, current.values, training, trials=plan.trials,
-                                     seconds=plan.seconds, seed=plan.seed, jobs=plan.jobs, progress=progress)
-    settings = tuple(Setting(item.name, decimal_text(current.values[item.name]), decimal_text(best[item.name]))
-                     for item in ranges if best.get(item.name) is not None)
+    every = tuple(item.name for item in problem.heuristic.policy.parameters)
+    best: dict[str, Fraction] = {}
+    evaluations, searched = 0, []
+    # First what the causes name, then everything from there: a cure can need a parameter no single run blames.
+    for names, share in ((named, NAMED_SHARE), (every, 1 - NAMED_SHARE)):
+        ranges = search_ranges(problem.heuristic.policy, names, current, largest)
+        if not ranges or (plan.parameters and names == every):
+            continue
+        best, count = best_setting(problem, ranges, current.values, training, trials=ceil(plan.trials * share),
+                                   seconds=plan.seconds and plan.seconds * share, seed=plan.seed, jobs=plan.jobs,
+                                   start=best, progress=progress)
+        evaluations += count
+        searched += [item.name for item in ranges if item.name not in searched]
+    settings = tuple(Setting(name, decimal_text(current.values[name]), decimal_text(value))
+                     for name, value in sorted(best.items()))
     tuned = replace(problem.heuristic, name=f"{problem.heuristic.name} (tuned)",
                     settings={**problem.heuristic.settings, **{item.name: item.proposed for item in settings}})
     comparisons = held_out(problem, tuned, regions, points=plan.held_out, seed=plan.seed, jobs=plan.jobs)
     accepted, reason = _verdict(comparisons, bool(settings))
-    return Tuning(settings, tuple(item.name for item in ranges), evaluations, comparisons, accepted, reason)
+    return Tuning(settings, tuple(searched), evaluations, comparisons, accepted, reason)
 
 
 def training_points(problem: OperatingProblem, samples: Sequence[Sample], regions: Sequence[Region],
