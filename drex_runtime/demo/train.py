@@ -24,13 +24,13 @@ class TrainingPlan:
     """Sizes and rates of one training run. Lengths are tokens; rates are peak learning rates."""
 
     seed: int = 0
-    batch_tokens: int = 2048
+    batch_tokens: int = 1536
     length: int = 128
-    long_length: int = 512
-    long_share: float = 0.2
+    long_length: int = 256
+    long_share: float = 0.15
     matrix_rate: float = 0.02
     vector_rate: float = 0.004
-    warmup_steps: int = 50
+    warmup_steps: int = 20
     final_rate: float = 0.05
     clip_norm: float = 1.0
     mix: ExitMix = field(default_factory=ExitMix)

@@ -47,11 +47,12 @@ def forward_sequence(model: EarlyExitLlama, tokens: Tensor, exits: ExitRule | No
     shared: tuple[Tensor, Tensor] | None = None
     for segment in range(1, config.num_segments + 1):
         skipped = (depths < segment).view(batch, length, 1, 1)
+        anyone_left = bool(skipped.any())
         for index in model.segment_layers(segment):
             layer = model.layer(index)
             parts = layer.qkv(hidden, positions)
             query, key, value = (x.view(batch, length, -1, config.head_dim) for x in parts)
-            if shared is None:
+            if shared is None or not anyone_left:
                 attended = _attend_causal(query, key, value)
             else:
                 past = torch.where(skipped, shared[0], key), torch.where(skipped, shared[1], value)
