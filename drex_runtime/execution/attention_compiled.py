@@ -1,17 +1,18 @@
 """Decode attention compiled by numba: reads K and V in place through the tables, no gather, no padding.
 
-One task per (row, KV head), two passes over the cells: scores and their softmax, then the weighted values. All
-sums run in one fixed order per task, whatever the number of threads or rows.
+Row by row in machine code, two passes over its cells: scores and their softmax, then the weighted values. All sums
+run in one fixed order per row, whatever the number of threads or rows.
 """
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
 
-import numba
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,12 +21,18 @@ from drex_runtime.kv.tables import KVTables
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Ints32 = NDArray[np.int32]
 
 # Sums may be reassociated into vector lanes, once, when compiled; nan and inf keep their meaning.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
-# numba's fallback threading layer is not reentrant: two engines in two threads must take turns.
-_TURN = threading.Lock()
-_MOST_THREADS = numba.get_num_threads()
+# Multiply-adds below which handing a share to another thread costs more than it saves (about 0.3 ms of work).
+WORTH_A_THREAD = 2_000_000
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Threads of our own: numba's parallel loops would set the number of threads that PyTorch uses."""
+    return ThreadPoolExecutor(thread_name_prefix="drex-attention")
 
 
 class CompiledAttention:
@@ -35,20 +42,27 @@ class CompiledAttention:
                  value: Tensor) -> Tensor:
         """See `DecodeAttention`."""
         pool = tables.pool
-        out = torch.empty(query.shape[0], query.shape[1] * query.shape[2])
+        width = query.shape[1] * query.shape[2]
+        out = torch.empty(query.shape[0], width)
         arguments = (query.numpy(), key.numpy(), value.numpy(), pool.keys.numpy(), pool.values.numpy(),
                      tables.base[segment - 1], tables.stride[segment - 1], launch.rows, launch.lengths,
                      launch.write_base, launch.write_stride, offset, out.numpy())
-        if torch.get_num_threads() == 1:
-            _attend_alone(*arguments)
+        shares = min(torch.get_num_threads(), 2 * launch.total * width // WORTH_A_THREAD)
+        if shares <= 1:
+            _attend(0, len(launch.rows), *arguments)
             return out
-        with _TURN:
-            numba.set_num_threads(min(torch.get_num_threads(), _MOST_THREADS))
-            _attend_together(*arguments)
+        # Equal numbers of positions, not of rows: contexts differ.
+        upto = np.searchsorted(np.cumsum(launch.lengths), launch.total * np.arange(1, shares) / shares).tolist()
+        bounds = [0, *upto, len(launch.rows)]
+        others = [_threads().submit(_attend, first, last, *arguments)
+                  for first, last in pairwise(bounds[1:])]
+        _attend(bounds[0], bounds[1], *arguments)
+        for other in others:
+            other.result()
         return out
 
 
-@njit(cache=True, fastmath=FAST, nogil=True, inline="always")
+@njit(cache=True, fastmath=FAST, nogil=True)
 def _exp(x: np.float32) -> tuple[np.float32, np.int32]:
     """e^x for -87 <= x <= 0 (below: e^-87) as (m, n) with e^x = m * 2^n, m near 1.
 
@@ -69,67 +83,59 @@ def _exp(x: np.float32) -> tuple[np.float32, np.int32]:
 
 
 @njit(cache=True, fastmath=FAST, nogil=True)
-def _attend_task(task: int, q: Floats, k: Floats, v: Floats, keys: Floats, values: Floats, base: Ints, stride: Ints,
-                 rows: Ints, lengths: Ints, write_base: Ints, write_stride: Ints, offset: int, out: Floats) -> None:
-    kv_heads, size = keys.shape[1], keys.shape[2]
-    group = q.shape[1] // kv_heads
-    i, head = task // kv_heads, task % kv_heads
-    row, length = rows[i], lengths[i]
-    cell = write_base[i] + offset * write_stride[i]
-    for x in range(size):
-        keys[cell, head, x] = k[i, head, x]
-        values[cell, head, x] = v[i, head, x]
+def _softmax(scores: Floats, powers: Ints32, factors: Floats) -> None:
+    """In place over one line; `powers` and `factors` are two views of one buffer as long as the line."""
+    top = scores[0]
+    for t in range(len(scores)):
+        top = max(top, scores[t])
+    for t in range(len(scores)):
+        scores[t], power = _exp(scores[t] - top)
+        powers[t] = (power + np.int32(127)) << np.int32(23)  # the bits of 2^power
+    total = np.float32(0.0)
+    for t in range(len(scores)):
+        scores[t] *= factors[t]
+        total += scores[t]
+    for t in range(len(scores)):
+        scores[t] /= total
+
+
+@njit(cache=True, fastmath=FAST, nogil=True)
+def _attend(first: int, last: int, q: Floats, k: Floats, v: Floats, keys: Floats, values: Floats, base: Ints,
+            stride: Ints, rows: Ints, lengths: Ints, write_base: Ints, write_stride: Ints, offset: int,
+            out: Floats) -> None:
+    """Rows first..last of a launch. A cell is read once for all heads: its K (or V) lies together in memory."""
+    kv_heads, size, heads = keys.shape[1], keys.shape[2], q.shape[1]
+    group = heads // kv_heads
     scale = np.float32(1.0 / np.sqrt(np.float64(size)))
-    query = np.empty((group, size), dtype=np.float32)
-    for g in range(group):
-        for x in range(size):
-            query[g, x] = q[i, head * group + g, x] * scale
-    scores = np.empty((group, length), dtype=np.float32)
-    for t in range(length):
-        at = keys[base[row, t] + offset * stride[row, t], head]
-        for g in range(group):
-            dot = np.float32(0.0)
+    query = np.empty((heads, size), dtype=np.float32)
+    for i in range(first, last):
+        row, length = rows[i], lengths[i]
+        cell = write_base[i] + offset * write_stride[i]
+        for head in range(kv_heads):
             for x in range(size):
-                dot += query[g, x] * at[x]
-            scores[g, t] = dot
-    powers = np.empty(length, dtype=np.int32)
-    factors = powers.view(np.float32)
-    for g in range(group):
-        line = scores[g]
-        top = line[0]
-        for t in range(length):
-            top = max(top, line[t])
-        for t in range(length):
-            line[t], power = _exp(line[t] - top)
-            powers[t] = (power + np.int32(127)) << np.int32(23)
-        total = np.float32(0.0)
-        for t in range(length):
-            line[t] *= factors[t]
-            total += line[t]
-        for t in range(length):
-            line[t] /= total
-    attended = np.zeros((group, size), dtype=np.float32)
-    for t in range(length):
-        at = values[base[row, t] + offset * stride[row, t], head]
-        for g in range(group):
-            weight = scores[g, t]
+                keys[cell, head, x] = k[i, head, x]
+                values[cell, head, x] = v[i, head, x]
+        for head in range(heads):
             for x in range(size):
-                attended[g, x] += weight * at[x]
-    for g in range(group):
-        first = (head * group + g) * size
-        for x in range(size):
-            out[i, first + x] = attended[g, x]
-
-
-@njit(cache=True, nogil=True)
-def _attend_alone(q: Floats, k: Floats, v: Floats, keys: Floats, values: Floats, base: Ints, stride: Ints, rows: Ints,
-                  lengths: Ints, write_base: Ints, write_stride: Ints, offset: int, out: Floats) -> None:
-    for task in range(q.shape[0] * keys.shape[1]):
-        _attend_task(task, q, k, v, keys, values, base, stride, rows, lengths, write_base, write_stride, offset, out)
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _attend_together(q: Floats, k: Floats, v: Floats, keys: Floats, values: Floats, base: Ints, stride: Ints,
-                     rows: Ints, lengths: Ints, write_base: Ints, write_stride: Ints, offset: int, out: Floats) -> None:
-    for task in prange(q.shape[0] * keys.shape[1]):
-        _attend_task(task, q, k, v, keys, values, base, stride, rows, lengths, write_base, write_stride, offset, out)
+                query[head, x] = q[i, head, x] * scale
+        scores = np.empty((heads, length), dtype=np.float32)
+        for t in range(length):
+            cell = base[row, t] + offset * stride[row, t]
+            for head in range(heads):
+                at = keys[cell, head // group]
+                dot = np.float32(0.0)
+                for x in range(size):
+                    dot += query[head, x] * at[x]
+                scores[head, t] = dot
+        powers = np.empty(length, dtype=np.int32)
+        for head in range(heads):
+            _softmax(scores[head], powers, powers.view(np.float32))
+        attended = out[i].reshape(heads, size)
+        attended[:] = np.float32(0.0)
+        for t in range(length):
+            cell = base[row, t] + offset * stride[row, t]
+            for head in range(heads):
+                at = values[cell, head // group]
+                weight = scores[head, t]
+                for x in range(size):
+                    attended[head, x] += weight * at[x]

@@ -19,13 +19,17 @@ Index = NDArray[np.int64]
 
 @dataclass(slots=True)
 class LaunchIndex:
-    """Rows of a launch, padded. `lengths`: positions each row attends to; `write_*`: where its new K and V go."""
+    """Rows of a launch, padded.
+
+    `lengths`: positions each row attends to (`longest`, `total`); `write_*`: where its new K and V go.
+    """
 
     count: int
     rows: Index
     positions: Index
     lengths: Index
     longest: int
+    total: int
     tensor: Tensor
     position_tensor: Tensor
     write_base: Index
@@ -44,5 +48,5 @@ def launch_index(rows: list[int], positions: Index, scratch_row: int) -> LaunchI
     at = positions[padded]
     lengths = at + 1
     blank = np.zeros(len(padded), dtype=np.int64)
-    return LaunchIndex(count, padded, at, lengths, int(lengths.max()), torch.from_numpy(padded), torch.from_numpy(at),
-                       blank, blank)
+    return LaunchIndex(count, padded, at, lengths, int(lengths.max()), int(lengths.sum()), torch.from_numpy(padded),
+                       torch.from_numpy(at), blank, blank)
