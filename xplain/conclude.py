@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
 
+from drex_runtime.records.ticks import Tick
 from xplain.records import Attribution, Cause, Evidence, Finding, Rate, Region, Sample, Tuning, Witness
-
-
-def wilson(hits: int, of: int) -> Rate:
-    """A share with its 95 % Wilson interval."""
-    if of == 0:
-        return Rate(0.0, 0.0, 1.0, 0)
-    z, share = 1.959964, hits / of
-    centre = (share + z * z / (2 * of)) / (1 + z * z / of)
-    half = z * sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
-    return Rate(share, max(0.0, centre - half), min(1.0, centre + half), of)
+from xplain.regions import wilson
+from xplain.report.units import duration
 
 
 def cause_text(cause: Cause) -> str:
@@ -31,6 +23,11 @@ def cause_text(cause: Cause) -> str:
     }
     text = names.get(cause.kind, cause.kind)
     return f"{text} ({cause.example})" if cause.example else text
+
+
+def where_text(region: Region) -> str:
+    """The region's predicates in words."""
+    return region.sentence.partition(": ")[0] if region.predicates else "everywhere in the input space"
 
 
 def why_text(attribution: Attribution | None) -> str:
@@ -57,7 +54,7 @@ def attempt_text(tuning: Tuning | None, run: str) -> str:
 
 def conclude(subject: str, samples: Sequence[Sample], held_out: Sequence[Sample], regions: Sequence[Region],
              attributions: Sequence[Attribution], witnesses: Sequence[Witness], tuning: Tuning | None,
-             threshold: float, benchmarks: Sequence[str], run: str) -> tuple[tuple[Finding, ...], str]:
+             threshold: float, benchmarks: Sequence[str], run: str, tick: Tick) -> tuple[tuple[Finding, ...], str]:
     """Ranked findings and one verdict line."""
     against = " or ".join(benchmarks)
     by_region = {item.region: item for item in attributions}
@@ -65,7 +62,7 @@ def conclude(subject: str, samples: Sequence[Sample], held_out: Sequence[Sample]
     significant = [region for region in regions if region.significant]
     for region in sorted(significant, key=lambda item: -item.share.value * item.mean_gap):
         found.append(Finding(
-            "loss", f"{subject} loses to {against}", region.sentence,
+            "loss", f"{subject} loses to {against}", where_text(region),
             f"{region.mean_gap:+.1%} on average inside ({region.precision.value:.0%} of workloads there lose at least "
             f"{threshold:.0%}, 95 % CI {region.precision.low:.0%}-{region.precision.high:.0%}; "
             f"{region.share.value:.0%} of all workloads lie there)", why_text(by_region.get(region.name)),
@@ -86,9 +83,10 @@ def conclude(subject: str, samples: Sequence[Sample], held_out: Sequence[Sample]
         size = f"{len(witness.depths)} requests, {sum(map(len, witness.depths))} tokens"
         found.append(Finding(
             "loss", f"{subject} is {witness.relative_gap:+.0%} off the optimum on a small workload", size,
-            f"{witness.gap} ticks over the clairvoyant optimum" + ("" if witness.proved else " (at least)"),
+            f"{duration(witness.gap, tick)} over the clairvoyant optimum" + ("" if witness.proved else " (at least)"),
             why_text(next((item for item in attributions if item.region == f"witness {witness.sample}"), None)),
-            witness.counterfactual, "the timelines below", Evidence.PROVED))
+            witness.counterfactual, f"xplain report {run}",
+            Evidence.PROVED if witness.proved else Evidence.SIMULATED))
     return tuple(found), _verdict(subject, against, significant, bad, tuning, by_region)
 
 
@@ -102,4 +100,4 @@ def _verdict(subject: str, against: str, significant: Sequence[Region], bad: Rat
     cause = next((item for item in causes if item.ticks > 0 and item.kind != "unexamined"), None)
     why = f" Cause: {cause_text(cause)}." if cause else ""
     cure = f" Tuned: {tuning.reason}." if tuning and tuning.accepted else " No tuned setting is recommended."
-    return f"{subject} loses {worst.mean_gap:+.0%} to {against} where {worst.sentence}.{why}{cure}"
+    return f"{subject} loses {worst.mean_gap:.0%} to {against} on average: {where_text(worst)}.{why}{cure}"

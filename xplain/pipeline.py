@@ -21,7 +21,7 @@ from rich.console import Console
 from drex_runtime.policies import Policy, bind
 from drex_runtime.policies.show import policy_view
 from drex_runtime.records import CostProfile, save_profile
-from xplain.conclude import conclude, wilson
+from xplain.conclude import conclude
 from xplain.explain.regret import attribute_run, summarise
 from xplain.explain.values import ReferenceValues
 from xplain.explain.witness import build_witness, simplified
@@ -29,7 +29,7 @@ from xplain.problems.exact import ExactProblem
 from xplain.problems.interface import Problem
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Analysis, Attribution, Provenance, Region, Resources, Sample, SearchTrace, Tuning, Witness
-from xplain.regions import find_regions
+from xplain.regions import find_regions, wilson
 from xplain.report import write_report
 from xplain.request import AnalysisRequest, exact_problem, operating_problem, save_request
 from xplain.run_folder import new_run_folder, save_analysis, save_samples
@@ -39,7 +39,7 @@ from xplain.tuning.write import write_tuned
 
 # Shares of the budget; what is left goes to held-out sampling, regions and the report.
 SEARCH_SHARE, EXACT_SHARE, TUNING_SHARE = 0.25, 0.15, 0.35
-EXAMINED_STEPS = 120
+EXAMINED_STEPS = 400
 VERSIONS = ("drex-xplain", "numpy", "numba", "scikit-learn", "optuna", "sympy")
 Tell = Callable[[str], None]
 
@@ -152,7 +152,8 @@ def assemble(request: AnalysisRequest, profile: CostProfile, out: Path, problem:
     """All results as one record with findings and verdict."""
     largest = problem.config({"num_seqs": request.space.dimension("num_seqs").high})
     findings, verdict = conclude(problem.heuristic.name, samples, held_out, regions, explained.attributions,
-                                 explained.witnesses, tuning, request.threshold, request.benchmarks, str(out))
+                                 explained.witnesses, tuning, request.threshold, request.benchmarks, str(out),
+                                 profile.tick)
     exact = [item for item in samples if item.scale == "exact" and item.origin == "random"]
     bound = problem.bound(problem.heuristic, {"num_seqs": largest.max_num_seqs})
     counts = {"operating, search": sum(item.scale == "operating" for item in samples),

@@ -12,6 +12,7 @@ from xplain.encodings.exact import CostToGo, Limits, SearchResult, solve
 from xplain.explain.regret import RunRegret, StepRegret, attribute_run
 from xplain.explain.values import ClairvoyantValues
 from xplain.records import Bar, Timeline, Witness
+from xplain.report.units import duration
 
 BAR_KINDS = {EventKind.SEGMENT, EventKind.RAMP, EventKind.START, EventKind.REBATCH, EventKind.FILL,
              EventKind.PREFILL, EventKind.IDLE}
@@ -106,8 +107,9 @@ def _costly(policy: BoundPolicy, step: StepRegret | None) -> tuple[str, str]:
         return "No decision of this run costs anything.", ""
     causes = "; ".join(f"{part.cause.kind} {part.cause.rule} ({part.example})" if part.example
                        else f"{part.cause.kind} {part.cause.rule}" for part in step.parts)
-    text = (f"At clock {step.step.state.now} rule {step.step.rule or 'none holds'} chose "
-            f"{describe_action(step.step.action)}; this costs {step.regret} {policy.profile.tick}: {causes}.")
+    tick = policy.profile.tick
+    text = (f"At {duration(step.step.state.now, tick)} rule {step.step.rule or 'none holds'} chose "
+            f"{describe_action(step.step.action)}; this costs {duration(step.regret, tick)}: {causes}.")
     if step.better is None:
         return text, "The table offers nothing better here: the optimum takes other rows than the first in order."
     return text, f"Better at this point: {describe_action(step.better)}."
