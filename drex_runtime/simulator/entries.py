@@ -166,7 +166,7 @@ def _entry(fingerprint: str) -> Callable[..., None]:
         slack = whole or p[USES_SLACK] != 0 or (valuing and q[USES_SLACK] != 0)
         for i in range(len(states.rows)):
             load(m, w, p[IS_EDF], states.rows, states.scalars, i)
-            taken, valid, value = 0, False, 0
+            taken, valid, value = at.ZERO, False, at.ZERO
             while m[at.PHASE] != at.END and m[at.STATUS] == at.FINE:
                 point, start = m[at.CHOICES], m[at.NOW]
                 while taken < len(captured.at) and captured.at[taken] == point:

@@ -121,7 +121,7 @@ def prepare_decision(m: Int, w: Int, c: Int) -> None:
     while m[at.NEXT_BARE] < m[at.ARRIVED] and m[at.IN_FLIGHT] < c[at.PLACES]:
         row = m[at.NEXT_BARE]
         if m[at.ROWS + at.ROW_WIDTH * row + at.PLACE] == at.WAITING:
-            enter_pool(m, w, 1, row, now)
+            enter_pool(m, w, at.ONE, row, now)
             m[at.IN_FLIGHT] += 1
             m[at.UNPLACED] -= 1
         m[at.NEXT_BARE] = w[at.REQUESTS + at.REQUEST_WIDTH * row + at.FOLLOWING]

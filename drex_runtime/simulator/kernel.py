@@ -28,7 +28,7 @@ def spend(m: Int, c: Int, ticks: int, category: int) -> None:
     """The device works `ticks` for the running pass."""
     m[at.BUSY] += ticks
     m[at.SPENT + category] += ticks * m[at.BATCH]
-    advance(m, c, ticks, 0, 0)
+    advance(m, c, ticks, at.ZERO, at.ZERO)
 
 
 @inner
@@ -53,7 +53,7 @@ def emit(m: Int, w: Int, row: int, segment: int) -> None:
         m[at.IN_FLIGHT] -= 1
     else:
         m[i + at.DEPTH] = w[tokens + emitted]
-        enter_pool(m, w, 1, row, m[at.NOW])
+        enter_pool(m, w, at.ONE, row, m[at.NOW])
 
 
 @inner
@@ -80,11 +80,11 @@ def run_segment(m: Int, w: Int, c: Int) -> None:
     m[at.SPENT + spent.COMPUTE] += ticks * (rows - over)
     m[at.SPENT + spent.STAY] += ticks * m[at.NUM_LATCHED]
     m[at.SPENT + spent.UNSEEN] += ticks * (over - m[at.NUM_LATCHED])
-    advance(m, c, ticks, 0, 0)
+    advance(m, c, ticks, at.ZERO, at.ZERO)
     if s < w[at.NUM_SEGMENTS]:
         m[at.PHASE] = at.AT_CONSULT
     else:
-        leave(m, w, c, m[at.NUM_LATCHED], 0)
+        leave(m, w, c, m[at.NUM_LATCHED], at.ZERO)
 
 
 @inner
@@ -103,7 +103,7 @@ def leave(m: Int, w: Int, c: Int, early: int, parked: int) -> None:
         m[at.SPLITS] += 1
         m[at.BUSY] += c[at.REBATCH]
         m[at.SPENT + spent.OVERHEAD] += c[at.REBATCH] * parked
-        advance(m, c, c[at.REBATCH], parked, 0)
+        advance(m, c, c[at.REBATCH], parked, at.ZERO)
     rest(m, w)
 
 
@@ -119,7 +119,7 @@ def launched(m: Int, rows: int) -> None:
 @inner
 def prefill(m: Int, w: Int, c: Int) -> None:
     """PREFILL; its rows lie where those of a batch would."""
-    batch, budget, rows, tokens, pairs = m[at.POOLS_AT], c[at.PREFILL_TOKENS], 0, 0, 0
+    batch, budget, rows, tokens, pairs = m[at.POOLS_AT], c[at.PREFILL_TOKENS], at.ZERO, at.ZERO, at.ZERO
     row = m[at.NEXT_PROMPTED]
     while row < m[at.ARRIVED] and budget != 0:
         i, r = at.ROWS + at.ROW_WIDTH * row, at.REQUESTS + at.REQUEST_WIDTH * row
@@ -146,7 +146,7 @@ def prefill(m: Int, w: Int, c: Int) -> None:
     ticks = c[at.PREFILL_FIXED] + c[at.PREFILL_TOKEN] * tokens + c[at.PREFILL_PAIR] * pairs
     m[at.BUSY] += ticks
     m[at.SPENT + spent.PREFILL] += ticks * rows
-    advance(m, c, ticks, 0, rows)
+    advance(m, c, ticks, at.ZERO, rows)
     for j in range(rows):
         row = m[batch + j]
         if m[at.ROWS + at.ROW_WIDTH * row + at.PREFILLED] == w[at.REQUESTS + at.REQUEST_WIDTH * row + at.PROMPT]:
@@ -218,7 +218,7 @@ def choose_in_pass(m: Int, w: Int, c: Int, kind: int) -> None:
         leave(m, w, c, ready, m[at.BATCH] - ready)
     elif kind == at.DO_EXIT_ALL:
         m[at.INVOLUNTARY_EXITS] += m[at.BATCH] - num_ready(m)
-        leave(m, w, c, m[at.BATCH], 0)
+        leave(m, w, c, m[at.BATCH], at.ZERO)
     elif kind == at.DO_JOIN:
         take_first(m, w, s + 1, min(m[at.TAIL + s + 1] - m[at.HEAD + s + 1], c[at.BATCH_MAX] - m[at.BATCH]))
         going = True

@@ -68,6 +68,8 @@ PREFILLING = int(Place.PREFILLING)
 DO_PREFILL, DO_RUN, DO_IDLE, DO_CONSULT, DO_SKIP, DO_SPLIT, DO_CONTINUE, DO_EXIT_ALL, DO_RELEASE, DO_JOIN, DO_APART = (
     int(kind) for kind in Kind)
 NONE = -1  # no due date, no limit, not yet
+# As arguments: plain 0 and 1 would be types of their own, compiled apart.
+ZERO, ONE = cast(int, np.int64(0)), cast(int, np.int64(1))
 # Without reference counts and wrappers for C the kernel compiles in a third of the time.
 KERNEL: dict[str, Any] = {"nogil": True, "no_cfunc_wrapper": True, "_nrt": False}
 INNER: dict[str, Any] = {**KERNEL, "no_cpython_wrapper": True}
