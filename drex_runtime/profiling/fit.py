@@ -35,8 +35,9 @@ def fit_profile(points: Sequence[Point], plan: Plan, *, name: str, model: str, n
     meta = ProfileMeta(
         "measured", device_name(), model, dtype, datetime.now(UTC).isoformat(timespec="seconds"),
         f"drex profile: {len(points)} timings in {rounds} interleaved rounds, medians; non-negative least "
-        f"squares; torch {torch.__version__}, {torch.get_num_threads()} threads", "decision and set-up time are part of segment 1 "
-        "and start; handing out tokens is part of the last segment and kv_fill", plan.contexts[len(plan.contexts) // 2],
+        f"squares; torch {torch.__version__}, {torch.get_num_threads()} threads",
+        "decision and set-up time are part of segment 1 and start; handing out tokens is part of the last segment "
+        "and kv_fill", plan.contexts[len(plan.contexts) // 2],
         max(plan.contexts), round(median(errors), 4), None,
         tuple((f"{p.kind} {p.segment}" if p.segment else p.kind, p.rows, p.context, p.ns) for p in medians))
     return CostProfile(profile.name, profile.buckets, profile.segments, profile.ramps, profile.starts, profile.rebatch,
