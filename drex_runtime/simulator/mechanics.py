@@ -177,8 +177,8 @@ class Machine:
             runnable = len(self.pools) > 0 or bool(self.prefill_plan())
             self.idle_streak += int(runnable)
             if longest is None or self.idle_streak >= 2:
-                raise PolicyError(f"policy idles for ever at clock {self.now} (rule {rule or 'none holds'}): nothing is "
-                                  f"to come, {len(self.pools)} rows wait: {self._pool_sizes()}")
+                raise PolicyError(f"policy idles for ever at clock {self.now} (rule {rule or 'none holds'}): nothing "
+                                  f"is to come, {len(self.pools)} rows wait: {self._pool_sizes()}")
             until = self.now + longest
         else:
             self.idle_streak = 0
