@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from random import Random
 
@@ -90,8 +90,9 @@ def random_profile(random: Random, num_segments: int, max_rows: int, *, scale: i
     def segment() -> SegmentCost:
         per_row = often(random, 0.7, 1, 2 * scale)
         fixed = [random.randint(1, 5 * scale)]
+        jump = random.choice((0, 3, 3, 15)) * scale  # after a steep step several small launches are cheaper
         for _ in buckets[1:]:  # a jump down by less than per_row is legal
-            fixed.append(max(0, fixed[-1] + random.randint(-per_row, 3 * scale)))
+            fixed.append(max(0, fixed[-1] + random.randint(-per_row, jump)))
         return SegmentCost(tuple(fixed), per_row, often(random, 0.7, 1, 2) if per_context else 0)
 
     def linear(share: float) -> LinearCost:
@@ -121,9 +122,10 @@ def random_requests(random: Random, num_segments: int, tokens: list[int], *, spr
     prompt_sizes = (random.randint(1, 6),) if alike else range(1, 7)
     ids = random.sample(range(3 * len(tokens)), len(tokens))
     requests = []
-    common = [random.randint(1, num_segments) for _ in range(max(tokens))]
+    shallowest = random.choices((1, num_segments), (85, 15))[0]
+    common = [random.randint(shallowest, num_segments) for _ in range(max(tokens))]
     for identity, arrival, count in zip(ids, arrivals, tokens, strict=True):
-        depths = common[:count] if alike else [random.randint(1, num_segments) for _ in range(count)]
+        depths = common[:count] if alike else [random.randint(shallowest, num_segments) for _ in range(count)]
         prompt = random.choice(prompt_sizes) if random.random() < prompted else 0
         if prompt:
             depths[0] = num_segments
@@ -163,7 +165,38 @@ def small_case(seed: int, max_states: int = 10000) -> Case:
     profile = random_profile(random, num_segments, batch_max, scale=scale)
     spread = random.choice((0, 6 * scale, 20 * scale))
     requests = random_requests(random, num_segments, tokens, spread=spread, targets=False)
-    return Case(seed, Workload.of(num_segments, requests), profile, ServerConfig(batch_max, places))
+    config = ServerConfig(batch_max, places)
+    if random.random() < 0.2:
+        requests, profile, config = bare(random, requests, profile, config)
+    return Case(seed, Workload.of(num_segments, requests), profile, config)
+
+
+def bare(random: Random, requests: list[Request], profile: CostProfile, config: ServerConfig
+         ) -> tuple[list[Request], CostProfile, ServerConfig]:
+    """The case with most complications removed, each one or not: where special methods claim to be exact."""
+    def drop() -> bool:
+        return random.random() < 0.85
+
+    if drop():
+        requests = [replace(request, arrival=0) for request in requests]
+    if drop():
+        requests = [replace(request, prompt_tokens=0) for request in requests]
+    if drop():
+        config = ServerConfig(len(requests), len(requests))
+        profile = replace(profile, buckets=(*profile.buckets[:-1], max(len(requests), profile.max_rows)))
+    plain = [replace(segment, per_row=0, per_context=0, fixed=tuple(sorted(segment.fixed)))
+             for segment in profile.segments]
+    if all(segment.fixed[0] for segment in plain) and drop():
+        profile = replace(profile, segments=tuple(plain))
+    if drop():
+        profile = replace(profile, starts=(0,) * len(profile.starts))
+    if drop():
+        profile = replace(profile, ramps=(LinearCost(),) * len(profile.ramps))
+    if drop():
+        profile = replace(profile, rebatch=0)
+    if drop():
+        profile = replace(profile, kv_fill=LinearCost())
+    return requests, profile, config
 
 
 def simulator_case(seed: int) -> Case:

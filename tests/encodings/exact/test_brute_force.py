@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from random import Random
 
+import pytest
+
+from drex_runtime.records import CostProfile, LinearCost, Request, SegmentCost, ServerConfig, Workload
 from drex_runtime.scheduling.state import Action, Kind, Objective, Phase, Place, State
 from tests.generators import Case, Quota, small_case
 from tests.independent.brute_force import BruteForce, Node
@@ -35,6 +38,17 @@ def test_the_optimum_is_the_brute_force_optimum() -> None:
         assert result.interval.upper == judge.optimum(), what
         assert carried_out(judge, case, result.schedule) == result.interval.upper, what
     quota.require(count // 5)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("starts", (0, 1))
+def test_parking_everybody_can_pay(objective: Objective, starts: int) -> None:
+    """Nobody is ready at the ramp; still two deep passes of one row each are cheaper than one of two rows."""
+    profile = CostProfile("steep", (1, 2), (SegmentCost((1, 1)), SegmentCost((1, 9))), (LinearCost(),), (starts,))
+    workload = Workload.of(2, [Request(0, 0, 0, (2,)), Request(1, 0, 0, (2,))])
+    best = BruteForce(workload, profile, ServerConfig(2, 2), objective).optimum()
+    found = solve(workload, profile, ServerConfig(2, 2), objective).interval
+    assert (found.lower, found.upper) == (best, best)
 
 
 def carried_out(judge: BruteForce, case: Case, schedule: tuple[Action, ...]) -> int:
