@@ -27,7 +27,7 @@ from dataclasses import astuple, dataclass, fields
 from drex_runtime.errors import LimitError
 from drex_runtime.records.config import ServerConfig
 from drex_runtime.records.workload import Workload
-from drex_runtime.scheduling.state import Place, State
+from drex_runtime.scheduling.state import Phase, Place, State
 from drex_runtime.simulator.events import EventKind, Log
 
 COMPUTE, STAY, UNSEEN, RAMP, OVERHEAD, FILL, PREFILL, IDLE, BUFFERED, WAITING, EMPTY = range(11)
@@ -82,7 +82,13 @@ class _Places:
         n = len(workload.requests)
         if start is None:
             return cls(workload, [int(Place.WAITING)] * n, [0] * n, [False] * n)
-        return cls(workload, list(start.place), list(start.emitted), [latch > 0 for latch in start.latched])
+        found = cls(workload, list(start.place), list(start.emitted), [latch > 0 for latch in start.latched])
+        if start.phase == Phase.RAMP:  # the ramp's event lies before the start
+            found.after(EventKind.RAMP, tuple(found.rows_in(Place.RUNNING)), start.segment)
+        return found
+
+    def rows_in(self, place: Place) -> list[int]:
+        return [row for row, where in enumerate(self.where) if where == place]
 
     def depth(self, row: int) -> int:
         return self.workload.requests[row].depths[self.emitted[row]]
