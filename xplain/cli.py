@@ -38,7 +38,7 @@ def analyze(
     requests: Annotated[int, typer.Option(help="Requests of the exact scale.")] = 5,
     tokens: Annotated[int, typer.Option(help="Tokens per request of the exact scale.")] = 4,
     threshold: Annotated[float, typer.Option(help="tau: a relative gap from which a workload counts as bad.")] = 0.05,
-    budget: Annotated[float, typer.Option(help="Seconds for search and tuning together.")] = 100.0,
+    budget: Annotated[float, typer.Option(help="Seconds for search and tuning together.")] = 60.0,
     evaluations: Annotated[int | None, typer.Option(help="Bound the search by inputs per scale instead of seconds: "
                            "reproducible from the seed.")] = None,
     max_num_seqs: Annotated[int | None, typer.Option(help="Fix N, the requests in flight, instead of searching "

@@ -37,7 +37,7 @@ class AnalysisRequest:
     benchmarks: tuple[str, ...] = ("no-exit", "flush-now")
     objective: Objective = "total-completion"
     threshold: float = 0.05
-    budget: float = 100.0
+    budget: float = 60.0
     evaluations: int | None = None
     requests: int = 5
     tokens: int = 4
