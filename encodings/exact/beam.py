@@ -1,8 +1,8 @@
 """Good schedules quickly: beam search over steps, best lower bounds first.
 
-Layer k holds states after k steps. Each is expanded (greedy: rows of equal depth in order of urgency only, else every
-row set), steps that cannot beat the incumbent are dropped, and of the rest the `width` with the least cost + bound go
-on. If nothing was ever cut, the result is exact; otherwise no schedule costs less than min(result, least bound cut).
+States wait in buckets by the work that remains, which every launch reduces (IDLE leads back to the same bucket), and
+are taken from the fullest bucket on, so that states are compared with their like. Each is expanded (greedy: rows of equal depth in order of urgency only, else every
+row set), steps that cannot beat the incumbent are dropped, and the `width` of a bucket with the least cost + bound go on. If nothing was ever cut, the result is exact; otherwise no schedule costs less than min(result, least bound cut).
 """
 
 from __future__ import annotations
@@ -24,22 +24,25 @@ BEST, BEST_AT, CUT, NODES, TRAIL = 0, 1, 2, 3, 4
 
 
 class Layers(NamedTuple):
-    """The current layer (codes, now, cost so far, trail position per state), the next one, and the trail.
+    """Buckets of candidates by remaining work, the states being expanded, and the trail.
 
-    trail[k] = (position of the step before, or -1; rows; end): how each kept state was reached.
+    Bucket b holds size[b] candidates at b * room..: codes, now, cost so far, value = cost + bound, trail position of
+    the step before, (rows, end) of the step that led here. now_codes.. hold the states being expanded.
+    trail[k] = (position of the step before, or -1; rows; end): how each expanded state was reached.
     """
 
     codes: Codes
     now: Int
     cost: Int
-    at: Int
-    next_codes: Codes
-    next_now: Int
-    next_cost: Int
-    next_at: Int
-    parent: Int
-    pick: Int
     value: Int
+    at: Int
+    rows: Int
+    end: Int
+    size: Int
+    now_codes: Codes
+    now_now: Int
+    now_cost: Int
+    now_at: Int
     order: Int
     trail: Int
     registers: Int
@@ -47,12 +50,73 @@ class Layers(NamedTuple):
     kinds: Int
 
 
-def new_layers(n: int, width: int, room: int, trail: int, words: int) -> Layers:
-    """Memory for a beam of `width` states and `room` steps per layer."""
-    state = (np.zeros((width, n), np.int16), *(np.zeros(width, np.int64) for _ in range(3)))
-    again = (np.zeros((width, n), np.int16), *(np.zeros(width, np.int64) for _ in range(3)))
-    return Layers(*state, *again, *(np.zeros(room, np.int64) for _ in range(4)), np.zeros((trail, 3), np.int64),
-                  np.zeros(5, np.int64), np.zeros(words, np.uint64), np.zeros(n, np.int64))
+def new_layers(instance: Instance, codes: Codes, width: int, trail: int, words: int) -> Layers:
+    """Memory for a beam of `width` states per bucket, from a state with these codes."""
+    buckets, room, n = int(remaining(instance, codes)) + 1, 4 * width + 32, instance.n
+    return Layers(np.zeros((buckets * room, n), np.int16), *(np.zeros(buckets * room, np.int64) for _ in range(6)),
+                  np.zeros(buckets, np.int64), np.zeros((width, n), np.int16),
+                  *(np.zeros(width, np.int64) for _ in range(3)), np.zeros(room, np.int64),
+                  np.zeros((trail, 3), np.int64), np.zeros(5, np.int64), np.zeros(words, np.uint64), np.zeros(n, np.int64))
+
+
+@kernel
+def remaining(instance: Instance, codes: Codes) -> int:
+    """Segment visits and prefills still needed; every launch makes it smaller."""
+    left = np.int64(0)
+    for row in range(instance.n):
+        code = codes[row]
+        if code == 0 and instance.prompt[row] > 0:
+            left += 1
+        for s in range(1, instance.stages + 1):
+            left += instance.visits[row, code, s]
+    return left
+
+
+@inner
+def _shrink(layers: Layers, bucket: int, width: int) -> None:
+    """Keep the `width` best candidates of a bucket; note the best value cut off."""
+    room = len(layers.order)
+    base, size = bucket * room, layers.size[bucket]
+    if size <= width:
+        return
+    layers.order[:size] = layers.value[base:base + size]
+    limit = _smallest(layers.order, size, width)
+    below = 0
+    for k in range(base, base + size):
+        below += int(layers.value[k] < limit)
+    ties, kept = width - below, base
+    for k in range(base, base + size):
+        value = layers.value[k]
+        if value > limit or (value == limit and ties == 0):
+            layers.registers[CUT] = min(layers.registers[CUT], value)
+            continue
+        if value == limit:
+            ties -= 1
+        if kept < k:
+            layers.codes[kept, :] = layers.codes[k]
+            layers.now[kept], layers.cost[kept], layers.value[kept] = layers.now[k], layers.cost[k], value
+            layers.at[kept], layers.rows[kept], layers.end[kept] = layers.at[k], layers.rows[k], layers.end[k]
+        kept += 1
+    layers.size[bucket] = width
+
+
+@inner
+def _take(layers: Layers, bucket: int, width: int) -> int:
+    """Move the best candidates of a bucket to the states to be expanded; their number, or -1: the trail is full."""
+    _shrink(layers, bucket, width)
+    base, count, taken = bucket * len(layers.order), layers.size[bucket], 0
+    for k in range(base, base + count):
+        if layers.value[k] >= layers.registers[BEST]:
+            continue
+        if layers.registers[TRAIL] >= len(layers.trail):
+            return -1
+        _mark(layers, layers.at[k], layers.rows[k], layers.end[k])
+        layers.now_codes[taken, :] = layers.codes[k]
+        layers.now_now[taken], layers.now_cost[taken] = layers.now[k], layers.cost[k]
+        layers.now_at[taken] = layers.registers[TRAIL] - 1
+        taken += 1
+    layers.size[bucket] = 0
+    return taken
 
 
 @kernel
@@ -62,81 +126,63 @@ def run_beam(instance: Instance, seen: Memo, scratch: Scratch, steps: Steps, lay
 
     `seen` is empty: it keeps, per state, the least cost at which it was reached.
     """
-    registers, width = layers.registers, len(layers.now)
+    registers, width, room = layers.registers, len(layers.now_now), len(layers.order)
     registers[BEST], registers[BEST_AT], registers[CUT], registers[TRAIL] = upper, -1, UNKNOWN, 0
-    layers.codes[0, :] = codes
-    layers.now[0], layers.cost[0], layers.at[0] = now, 0, -1
-    alive, first_layer = 1, True
-    while alive > 0:
-        count = np.int64(0)
-        for i in range(alive):
-            base = layers.cost[i]
-            if registers[BEST] <= base:
+    layers.size[:] = 0
+    layers.now_codes[0, :] = codes
+    layers.now_now[0], layers.now_cost[0], layers.now_at[0] = now, 0, -1
+    phase, segment, running, latched = pass_[0], pass_[1], pass_[2], pass_[3]
+    taken, bucket, nothing = 1, len(layers.size) - 1, np.int64(0)
+    while True:
+        for i in range(taken):
+            reached = layers.now_cost[i]
+            if reached >= registers[BEST]:
                 continue
             registers[NODES] += 1
-            phase, segment, running, latched = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-            if first_layer:
-                phase, segment, running, latched = pass_[0], pass_[1], pass_[2], pass_[3]
-            got, _ = expand(instance, layers.codes[i], layers.now[i], phase, segment, running, latched, greedy,
-                            registers[BEST] - base, scratch, steps, count)
+            got, _ = expand(instance, layers.now_codes[i], layers.now_now[i], phase, segment, running, latched, greedy,
+                            registers[BEST] - reached, scratch, steps, nothing)
             if got == NO_ROOM:
                 return GROW_STEPS
             if got == TOO_WIDE:
                 return WIDE
-            start, end = count, count + got
-            for k in range(start, end):
-                total = base + steps.bound[k]
-                if total >= registers[BEST]:
+            for k in range(got):
+                value, cost = reached + steps.bound[k], reached + steps.cost[k]
+                if value >= registers[BEST]:
                     continue
                 if steps.done[k]:
                     if registers[TRAIL] >= len(layers.trail):
                         return GROW_TRAIL
-                    registers[BEST] = total
-                    _mark(layers, layers.at[i], steps.rows[k], steps.end[k])
+                    registers[BEST] = value
+                    _mark(layers, layers.now_at[i], steps.rows[k], steps.end[k])
                     registers[BEST_AT] = registers[TRAIL] - 1
                     continue
-                reached = base + steps.cost[k]
-                write_key(instance, steps.codes[k], layers.now[i] + steps.ticks[k], layers.kinds, layers.key)
+                after = layers.now_now[i] + steps.ticks[k]
+                write_key(instance, steps.codes[k], after, layers.kinds, layers.key)
                 if 2 * seen.size[0] + 2 >= len(seen.lower):
                     return GROW_SEEN
                 slot = find(seen, layers.key)
                 if seen.lower[slot] >= 0:
-                    if seen.upper[slot] <= reached:
+                    if seen.upper[slot] <= cost:
                         continue
-                    seen.upper[slot] = reached
+                    seen.upper[slot] = cost
                 else:
-                    learn(seen, layers.key, 0, reached)
-                if count < k:
-                    steps.codes[count, :] = steps.codes[k]
-                steps.ticks[count], steps.rows[count], steps.end[count] = steps.ticks[k], steps.rows[k], steps.end[k]
-                layers.parent[count], layers.pick[count], layers.value[count] = i, reached, total
-                count += 1
-        limit = UNKNOWN
-        if count > width:
-            layers.order[:count] = layers.value[:count]
-            limit = _smallest(layers.order, count, width)
-        kept = 0
-        for wanted in range(2):  # those below the limit first, then ties
-            for k in range(count):
-                value = layers.value[k]
-                if (value < limit) != (wanted == 0):
-                    continue
-                if kept >= width or value > limit:
-                    registers[CUT] = min(registers[CUT], value)
-                    continue
-                if registers[TRAIL] >= len(layers.trail):
-                    return GROW_TRAIL
-                i = layers.parent[k]
-                _mark(layers, layers.at[i], steps.rows[k], steps.end[k])
-                layers.next_codes[kept, :] = steps.codes[k]
-                layers.next_now[kept] = layers.now[i] + steps.ticks[k]
-                layers.next_cost[kept], layers.next_at[kept] = layers.pick[k], registers[TRAIL] - 1
-                kept += 1
-        alive, first_layer = kept, False
-        layers.codes[:alive] = layers.next_codes[:alive]
-        layers.now[:alive], layers.cost[:alive] = layers.next_now[:alive], layers.next_cost[:alive]
-        layers.at[:alive] = layers.next_at[:alive]
-    return DONE
+                    learn(seen, layers.key, nothing, cost)
+                to = remaining(instance, steps.codes[k])
+                if layers.size[to] == room:
+                    _shrink(layers, to, width)
+                at = to * room + layers.size[to]
+                layers.codes[at, :] = steps.codes[k]
+                layers.now[at], layers.cost[at], layers.value[at] = after, cost, value
+                layers.at[at], layers.rows[at], layers.end[at] = layers.now_at[i], steps.rows[k], steps.end[k]
+                layers.size[to] += 1
+        phase, segment, running, latched = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+        while bucket >= 0 and layers.size[bucket] == 0:
+            bucket -= 1
+        if bucket < 0:
+            return DONE
+        taken = _take(layers, bucket, width)
+        if taken < 0:
+            return GROW_TRAIL
 
 
 @inner

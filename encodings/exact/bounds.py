@@ -4,7 +4,8 @@ Makespan, from time t: the largest of
 - *chain*: any request alone (its launches one row wide, waiting for its arrival);
 - *work per cap*: every launch takes at most `cap` rows, so r row-visits of segment s cost at least cover[s, r], plus
   what each row costs on its own; for K = 1 the sharper `packing`, which chooses full, split and deep launches;
-- *tail*: what is still to arrive cannot begin before it arrives.
+- *tail*: what is still to arrive cannot begin before it arrives;
+- *pairs* (K = 1): any two requests alone, see `pairs`.
 
 Total completion, sum over unfinished requests of completion - t: the largest of
 - the sum of chains;
@@ -15,7 +16,8 @@ Total completion, sum over unfinished requests of completion - t: the largest of
   attains (McNaughton 1959); the row work is a single machine served shortest first (Smith 1956).
   For K = 1 a launch at segment 1 that does not go deep pays the ramp, so v_1 may be charged level + ramp and v_2
   level - ramp (the number of splits is at least v_1 - v_2);
-- the same for the requests that have arrived, plus arrival and chain of each one to come.
+- *pairs* (K = 1): the sum over pairs of unfinished requests, divided by their number less one;
+- the same machines for the requests that have arrived, plus arrival and chain of each one to come.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 
 from xplain.encodings.exact.instance import Instance, Int
 from xplain.encodings.exact.kernel import inner, kernel
+from xplain.encodings.exact.pairs import pair_bound
 
 Codes = NDArray[np.int16]
 
@@ -78,13 +81,16 @@ def _machines(instance: Instance, codes: Codes, now: int, arrived_only: bool, le
 
 
 @kernel
-def lower_bound(instance: Instance, codes: Codes, now: int, lengths: Int) -> int:
-    """Least cost-to-go (as defined above) of a state at rest at time `now`; `lengths`: scratch of n."""
+def lower_bound(instance: Instance, codes: Codes, now: int, enough: int, scratch: Int) -> int:
+    """Least cost-to-go (as defined above) of a state at rest at time `now`.
+
+    `enough`: a bound this high is not improved further. `scratch`: from `bound_scratch`.
+    """
     n, stages = instance.n, instance.stages
+    rows, at, wait, total, lengths = scratch[:n], scratch[n:], scratch[2 * n:], scratch[3 * n:], scratch[4 * n + stages:]
     longest = chains = future_chains = own = context = shallow = parked = np.int64(0)
     prompted = False
-    future = n
-    total = lengths[n:]
+    future, count = n, 0
     for s in range(1, stages + 1):
         total[s] = 0
     for row in range(n):
@@ -92,13 +98,15 @@ def lower_bound(instance: Instance, codes: Codes, now: int, lengths: Int) -> int
         if code == instance.done[row]:
             continue
         chain = instance.chain[row, code]
+        rows[count], at[count], wait[count] = row, code, 0
         if code == 0:
-            wait = instance.arrival[row] - now
-            if wait > 0:
-                chain += wait
+            prompted = prompted or instance.prompt[row] > 0
+            if instance.arrival[row] > now:
+                wait[count] = instance.arrival[row] - now
+                chain += wait[count]
                 future = min(future, row)
                 future_chains += chain
-            prompted = prompted or instance.prompt[row] > 0
+        count += 1
         longest = max(longest, chain)
         chains += chain
         if instance.total:
@@ -110,17 +118,27 @@ def lower_bound(instance: Instance, codes: Codes, now: int, lengths: Int) -> int
         for s in range(1, stages + 1):
             total[s] += instance.visits[row, code, s]
     if instance.total:
-        bound = max(chains, _machines(instance, codes, now, False, lengths))
+        bound = chains
+    else:
+        work = own
+        for s in range(1, stages + 1):
+            work += instance.cover[s, total[s]]
+        if instance.packing.shape[0] > 1:
+            work = max(work, context + instance.packing[shallow, total[2] - parked, parked])
+        if prompted:
+            work += instance.costs.prefill_fixed
         if future < n:
+            longest = max(longest, instance.tail[future] - now)
+        bound = max(longest, work)
+    if bound < enough and len(instance.pair_table) > 0:
+        bound = max(bound, pair_bound(instance, at, wait, rows, count))
+    if instance.total and bound < enough:
+        bound = max(bound, _machines(instance, codes, now, False, lengths))
+        if future < n and bound < enough:
             bound = max(bound, future_chains + _machines(instance, codes, now, True, lengths))
-        return bound
-    work = own
-    for s in range(1, stages + 1):
-        work += instance.cover[s, total[s]]
-    if instance.packing.shape[0] > 1:
-        work = max(work, context + instance.packing[shallow, total[2] - parked, parked])
-    if prompted:
-        work += instance.costs.prefill_fixed
-    if future < n:
-        longest = max(longest, instance.tail[future] - now)
-    return max(longest, work)
+    return bound
+
+
+def bound_scratch(instance: Instance) -> Int:
+    """Working memory of `lower_bound`."""
+    return np.zeros(5 * instance.n + instance.stages + 2, np.int64)

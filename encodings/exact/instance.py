@@ -51,6 +51,7 @@ class Instance(NamedTuple):
     `cover[s, r]`: least cost of r row-visits of segment s in launches of at most cap rows. `packing[a, d, p]`
     (K = 1, empty if too large): least cost of launches for a shallow tokens, d deep tokens in pool 1 and p deep
     ones in pool 2, requests ignored. `tail[j]`: no schedule ends before it while request j has not arrived.
+    `pair_base`, `pair_table`: see `pairs` (empty until filled there).
     """
 
     n: int
@@ -78,6 +79,8 @@ class Instance(NamedTuple):
     packing: Int
     tail: Int
     kinds: int
+    pair_base: Int
+    pair_table: Int
 
 
 def check_problem(workload: Workload, profile: CostProfile, config: ServerConfig, objective: Objective) -> None:
@@ -179,7 +182,7 @@ def compile_instance(workload: Workload, profile: CostProfile, config: ServerCon
     instance = Instance(n, stages, cap, config.max_num_seqs, always_consult, objective == "total-completion",
                         dominance and safe, costs, arrival, prompt, 1 + count * stages, pool, depth, ctx, kind, chain,
                         visits, shallow, floor_work, spread_work, context_work, cover, packing,
-                        np.zeros(n + 1, np.int64), kinds)
+                        np.zeros(n + 1, np.int64), kinds, np.zeros((0, 0), np.int64), np.zeros(0, np.int64))
     fill_tail(instance)
     return instance
 

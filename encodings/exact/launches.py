@@ -24,7 +24,7 @@ N < n the prefill could overtake, hence the second.
 at least as good if
 (a) its cost does not grow at all (then it leads to a more advanced state at the same time), or
 (b) makespan only: what i adds now, the schedule must pay later anyway when it runs i's token, whose launch then
-    gets cheaper by as much: needs costs affine in the rows (one level and slope over 1..cap), and that i's exit
+    gets cheaper by as much: needs costs affine in the rows (one level >= 0 and slope over 1..cap), and that i's exit
     (ramp and fill per row, and no new fixed fill) is not dearer than its cheapest way later, nor its deep ride.
     If i was alone in B's launch at segment 1, A pays start[2] and has paid i's slope: start[2] <= level of segment 1.
     Delay in between hurts no makespan: arrivals only become more available.
@@ -38,7 +38,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xplain.encodings.exact.bounds import Codes, lower_bound
+from xplain.encodings.exact.bounds import Codes, bound_scratch, lower_bound
 from xplain.encodings.exact.instance import Instance, Int
 from xplain.encodings.exact.kernel import inner, kernel
 
@@ -87,8 +87,8 @@ def new_scratch(instance: Instance, subsets: int) -> Scratch:
     """Scratch for pools with up to `subsets` row sets."""
     stages, n = instance.stages, instance.n
     return Scratch(np.zeros((stages + 2, subsets), np.int64), np.zeros(stages + 2, np.int64),
-                   np.zeros((4 * subsets + 64, 5), np.int64), np.zeros(n + stages + 2, np.int64),
-                   np.zeros(n, np.int64), np.zeros(stages + 2, np.int64))
+                   np.zeros((4 * subsets + 64, 5), np.int64), bound_scratch(instance), np.zeros(n, np.int64),
+                   np.zeros(stages + 2, np.int64))
 
 
 @inner
@@ -172,6 +172,9 @@ def _list_subsets(instance: Instance, codes: Codes, greedy: bool, scratch: Scrat
 
 @inner
 def _affine(values: Int, cap: int) -> bool:
+    """values[b] = level + slope * b for 1 <= b <= cap, level >= 0 (a launch of one row saves at least its slope)."""
+    if values[1] < values[2] - values[1]:
+        return False
     for b in range(2, cap):
         if values[b + 1] - values[b] != values[2] - values[1]:
             return False
@@ -282,7 +285,7 @@ def record(instance: Instance, codes: Codes, now: int, ticks: int, out: int, row
     bound = cost
     if not done:
         admit(instance, after, now + ticks)
-        bound += lower_bound(instance, after, now + ticks, scratch.lengths)
+        bound += lower_bound(instance, after, now + ticks, window - cost, scratch.lengths)
     if bound >= window:
         return -bound - 1
     steps.ticks[at], steps.cost[at], steps.bound[at] = ticks, cost, bound

@@ -19,11 +19,13 @@ from xplain.encodings.exact.bounds import lower_bound
 from xplain.encodings.exact.instance import compile_instance
 from xplain.encodings.exact.launches import AT_REST, admit, new_scratch, new_steps
 from xplain.encodings.exact.memo import UNKNOWN, find, grown, key_words, learn, new_memo, write_key
+from xplain.encodings.exact.pairs import build_pairs
 from xplain.encodings.exact.positions import Position, check_clock
 from xplain.encodings.exact.results import Limits, Stopped
 
 SLICE = 4096  # states between two looks at the clock
 MAX_SUBSETS = 1 << 16
+GREEDY_FROM = 5  # with more requests than that the beam tries rows of equal depth in order of urgency only
 MAX_CLOCK = 2**60
 
 
@@ -44,20 +46,21 @@ class Searcher:
     def __init__(self, workload: Workload, profile: CostProfile, config: ServerConfig, objective: Objective, *,
                  always_consult: bool, dominance: bool = True) -> None:
         check_clock(workload, profile, MAX_CLOCK)
-        self.instance = compile_instance(workload, profile, config, objective, always_consult=always_consult,
-                                         dominance=dominance)
+        instance = compile_instance(workload, profile, config, objective, always_consult=always_consult,
+                                    dominance=dominance)
+        pair_base, pair_table = build_pairs(instance)
+        self.instance = instance._replace(pair_base=pair_base, pair_table=pair_table)
         n = self.instance.n
         self.scratch = new_scratch(self.instance, 256)
         self.steps = new_steps(n, 512)
         self.memo = new_memo(self.instance, 1024)
         self.stack = descent.new_stack(n, 4 + workload.num_tokens // 2, 512, key_words(self.instance))
-        self.lengths = np.zeros(n + self.instance.stages + 2, np.int64)
 
     def known(self, position: Position) -> tuple[int, int]:
         """Bounds on the cost-to-go that need no search."""
         if position.pass_[0] != AT_REST:
             return 0, int(UNKNOWN)
-        lower = int(lower_bound(self.instance, position.codes, position.now, self.lengths))
+        lower = int(lower_bound(self.instance, position.codes, position.now, UNKNOWN, self.scratch.lengths))
         write_key(self.instance, position.codes, position.now, self.stack.kinds, self.stack.key)
         slot = find(self.memo, self.stack.key)
         if self.memo.lower[slot] < 0:
@@ -91,13 +94,12 @@ class Searcher:
     def incumbent(self, position: Position, width: int) -> tuple[int, list[tuple[int, int]], int]:
         """A beam's cost, steps and number of states."""
         instance, words = self.instance, key_words(self.instance)
-        room, slots, trail = 64 * width + 1024, 4096, 64 * width + 256
-        greedy, upper = instance.n > 8, int(UNKNOWN)
-        layers = beam.new_layers(instance.n, width, room, trail, words)
-        steps = new_steps(instance.n, room)
+        slots, trail = 1024, 64 * width + 256
+        greedy = instance.n > GREEDY_FROM
+        layers = beam.new_layers(instance, position.codes, width, trail, words)
         while True:
-            status = beam.run_beam(instance, new_memo(instance, slots), self.scratch, steps, layers, position.codes,
-                                   position.now, position.pass_, greedy, upper)
+            status = beam.run_beam(instance, new_memo(instance, slots), self.scratch, self.steps, layers, position.codes,
+                                   position.now, position.pass_, greedy, int(UNKNOWN))
             if status == beam.DONE:
                 return int(layers.registers[beam.BEST]), beam.trail_of(layers), int(layers.registers[beam.NODES])
             if status == beam.WIDE:
@@ -105,10 +107,11 @@ class Searcher:
                     greedy = True
             elif status == beam.GROW_SEEN:
                 slots *= 4
+            elif status == beam.GROW_STEPS:
+                self._deeper(more_steps=True)
             else:
-                room, trail = room * 2, trail * 2
-                layers = beam.new_layers(instance.n, width, room, trail, words)
-                steps = new_steps(instance.n, room)
+                trail *= 2
+                layers = beam.new_layers(instance, position.codes, width, trail, words)
 
     def prove(self, position: Position, window: int, limits: Limits, used: int,
               began: float) -> tuple[Stopped, int, int, int]:
