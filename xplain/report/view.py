@@ -10,7 +10,7 @@ from markupsafe import Markup
 from sklearn.tree import DecisionTreeRegressor
 
 from drex_runtime.records.ticks import Tick
-from xplain.conclude import cause_text
+from xplain.explain.sentences import cause_text
 from xplain.records import Analysis, Attribution, Dimension, Evidence, Region, Sample, Witness
 from xplain.report.plots import before_after, scatter, search_curves
 from xplain.report.policy_text import RuleTable, rule_tables
