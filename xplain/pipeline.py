@@ -39,7 +39,7 @@ from xplain.tuning.write import write_tuned
 
 # Shares of the budget; what is left goes to held-out sampling, regions and the report.
 SEARCH_SHARE, EXACT_SHARE, TUNING_SHARE = 0.25, 0.15, 0.35
-EXAMINED_STEPS = 400
+EXAMINED_STEPS = 1000
 VERSIONS = ("drex-xplain", "numpy", "numba", "scikit-learn", "optuna", "sympy")
 Tell = Callable[[str], None]
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from drex_runtime.policies import BoundPolicy
 from drex_runtime.records import Workload
 from drex_runtime.scheduling.state import Objective, Phase, State, objective_value
+from drex_runtime.simulator.arrays import compiled_policy, compiled_workload
 from drex_runtime.simulator.compiled import costs_to_go
 from xplain.encodings.exact import CostToGo, Interval
 
@@ -82,6 +83,7 @@ class ReferenceValues:
     def __init__(self, workload: Workload, objective: Objective, reference: BoundPolicy) -> None:
         self.workload, self.objective, self.reference = workload, objective, reference
         self.label = f"policy:{reference.policy.name}"
+        self._compiled = (compiled_policy(reference), compiled_workload(workload))
 
     def value(self, state: State) -> Interval:
         """V_ref(state)."""
@@ -90,7 +92,7 @@ class ReferenceValues:
     def values(self, states: Sequence[State]) -> list[Interval]:
         """V_ref of each state, one compiled call."""
         running = [state for state in states if state.phase != Phase.END]
-        costs = iter(costs_to_go(self.reference, self.workload, running, self.objective) if running else ())
+        costs = iter(costs_to_go(*self._compiled, running, self.objective) if running else ())
         ends = (finished_value(self.workload, self.objective, state) if state.phase == Phase.END else int(next(costs))
                 for state in states)
         return [Interval(end, end) for end in ends]
