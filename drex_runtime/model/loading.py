@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from drex_runtime.model.config import ModelConfig, read_config, read_json_object
@@ -160,5 +160,5 @@ def save_model(model: EarlyExitLlama, folder: Path, config_json: Mapping[str, An
         sizes = [shape[0] for _, shape in parts]
         for (part, _), tensor in zip(parts, parameters[name].detach().split(sizes), strict=True):
             tensors[part] = tensor.to(dtype).contiguous().clone()
-    save_file(tensors, folder / SINGLE, metadata={"format": "pt"})
+    (folder / SINGLE).write_bytes(save(tensors, metadata={"format": "pt"}))
     (folder / "config.json").write_text(json.dumps(dict(config_json), indent=2) + "\n", encoding="utf-8")
