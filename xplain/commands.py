@@ -82,7 +82,7 @@ def _print_verdict(analysis: Analysis) -> None:
 
 def _shipped_profile(console: Console) -> Path:
     console.print(f"no --profile: using the one shipped for the demo model ({SHIPPED_PROFILE.name}); `drex profile` "
-                  "measures this machine's")
+                  "measures this machine's", soft_wrap=True)
     read_text(SHIPPED_PROFILE)
     return SHIPPED_PROFILE
 

@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subject", default="drex")
     parser.add_argument("--profile", type=Path, action="append", help="default: the measured one and the examples")
-    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--evaluations", type=int, default=400)
     parser.add_argument("--held-out-search", type=int, default=400)
     parser.add_argument("--points", type=int, default=24, help="points per slice, training and held-out alike")
