@@ -182,6 +182,19 @@ def steady_case() -> tuple[BoundPolicy, Workload]:
     return bind(SHIPPED["drex"], profile, ServerConfig(16, 24, 40)), Workload.of(3, requests)
 
 
+def test_equal_on_a_longer_run() -> None:
+    bound, workload = steady_case()
+    for name in ("drex", "flush-now", "threshold"):
+        policy = bind(replace(SHIPPED[name], order="edf" if name == "threshold" else "fcfs"), bound.profile, bound.config)
+        log = Log(keep_steps=False)
+        expected = simulate(policy, workload, log=log)
+        run = simulate_compiled(policy, workload, record=True)
+        assert compiled_numbers(run) == numbers(expected)
+        assert run.trajectory is not None
+        assert run.trajectory.launches() == log.launches
+        assert run.place_time == place_time(log, workload, bound.config)
+
+
 def test_threads_and_repeats_give_the_same_bytes() -> None:
     bound, workload = steady_case()
     policy, compiled = CompiledPolicy.of(bound), CompiledWorkload.of(workload)
