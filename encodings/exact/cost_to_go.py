@@ -12,6 +12,7 @@ from drex_runtime.scheduling.state import Objective, State
 from drex_runtime.simulator.mechanics import check_matching
 from xplain.encodings.exact.positions import position_of
 from xplain.encodings.exact.results import Interval, Limits
+from xplain.encodings.exact.search import NO_LIMITS
 from xplain.encodings.exact.searcher import Searcher
 
 
@@ -19,7 +20,7 @@ class CostToGo:
     """Optimal final objective values of one workload on one server; see `solve` for arguments and refusals."""
 
     def __init__(self, workload: Workload, profile: CostProfile, config: ServerConfig, objective: Objective, *,
-                 always_consult: bool = False, limits: Limits = Limits()) -> None:
+                 always_consult: bool = False, limits: Limits = NO_LIMITS) -> None:
         check_matching(workload, profile, config)
         self.workload, self.limits = workload, limits
         self._searcher = Searcher(workload, profile, config, objective, always_consult=always_consult)

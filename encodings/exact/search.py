@@ -13,19 +13,27 @@ from drex_runtime.simulator.mechanics import check_matching
 from xplain.encodings.exact.positions import position_of, replay
 from xplain.encodings.exact.results import Interval, Limits, SearchResult
 from xplain.encodings.exact.searcher import Searcher
+from xplain.encodings.exact.uncapped import solve_uncapped
+from xplain.encodings.exact.uncapped_model import applies
 
-BEAM_WIDTH = 32
+BEAM_WIDTH = 8
+NO_LIMITS = Limits()
+SMALL = 4  # the general search is as fast up to this many requests
 
 
 def solve(workload: Workload, profile: CostProfile, config: ServerConfig, objective: Objective, *,
-          start: State | None = None, always_consult: bool = False, limits: Limits = Limits()) -> SearchResult:
+          start: State | None = None, always_consult: bool = False, limits: Limits = NO_LIMITS) -> SearchResult:
     """The least objective reachable from `start` (default: clock 0), with a schedule that attains the upper bound.
 
     `always_consult`: only schedules that consult every ramp (equal texts). Refuses, by name, the objective
-    "misses" and limited prefill (RecordError) and what does not fit together (LimitError).
+    "misses" and limited prefill (RecordError) and what does not fit together (LimitError). The specialised search of
+    `uncapped` takes over where it applies.
     """
     began = perf_counter()
     check_matching(workload, profile, config)
+    if (objective == "makespan" and start is None and not always_consult and len(workload.requests) > SMALL
+            and config.prefill_tokens is None and applies(workload, profile, config) is None):
+        return solve_uncapped(workload, profile, config, limits)
     searcher = Searcher(workload, profile, config, objective, always_consult=always_consult)
     position = position_of(start, workload, searcher.instance.total)
     if position.finished:
