@@ -8,12 +8,13 @@ from typing import ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
 
-from drex_runtime.errors import RecordError
+from drex_runtime.errors import InputError, PolicyError, RecordError
 from drex_runtime.policies.load import load_policy
 from drex_runtime.records import CostProfile
 from drex_runtime.records.files import read_record, write_record
 from drex_runtime.scheduling.state import Objective
 from xplain.encodings.exact import Limits
+from xplain.explain.regret import NO_REGRET
 from xplain.problems.exact import ExactProblem
 from xplain.problems.operating import Contender, OperatingProblem
 from xplain.records import STRICT
@@ -56,23 +57,30 @@ class AnalysisRequest:
                 raise RecordError("analysis", name, value, f"a value from {low} to {high}")
         if self.evaluations is not None and not 10 <= self.evaluations <= 10**7:
             raise RecordError("analysis", "evaluations", self.evaluations, "10 or more")
-        if self.objective == "misses":
+        if self.objective not in ("total-completion", "makespan"):
             raise RecordError("analysis", "objective", self.objective, "total-completion or makespan (the exact scale "
                               "has no proof for misses)")
+        if self.seed < 0:
+            raise RecordError("analysis", "seed", self.seed, "0 or more")
         if not self.benchmarks:
             raise RecordError("analysis", "benchmarks", self.benchmarks, "at least one policy")
 
 
 def contender(subject: str, settings: dict[str, str] | None = None) -> Contender:
-    """A policy by name, YAML file or file.py:Name."""
+    """A policy by name, YAML file or file.py:Name; PolicyError if regret analysis is not defined for it."""
     policy = load_policy(subject)
+    if not policy.keeps_exits_voluntary:
+        raise PolicyError(f"policy {policy.name}: {NO_REGRET}")
     return Contender(policy.name, policy, settings or {})
 
 
 def operating_problem(request: AnalysisRequest, profile: CostProfile) -> OperatingProblem:
     """The operating scale of a request."""
-    return OperatingProblem(contender(request.subject, request.settings),
-                            tuple(contender(name) for name in request.benchmarks), profile, request.space,
+    benchmarks = tuple(contender(name) for name in request.benchmarks)
+    names = [item.name for item in benchmarks]
+    if len(set(names)) != len(names):
+        raise InputError("--benchmark", "benchmarks", ", ".join(names), "policies of different names")
+    return OperatingProblem(contender(request.subject, request.settings), benchmarks, profile, request.space,
                             request.objective, request.threshold, request.seed, request.replicates)
 
 

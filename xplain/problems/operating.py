@@ -43,7 +43,7 @@ class OperatingProblem:
         self.space, self.objective, self.threshold = space, objective, threshold
         self.seed, self.replicates = seed, replicates
         self._lock = threading.Lock()
-        self._bound: dict[tuple[str, tuple[tuple[str, str], ...], int], BoundPolicy] = {}
+        self._bound: dict[tuple[int, tuple[tuple[str, str], ...], int], BoundPolicy] = {}
 
     def config(self, point: Point) -> ServerConfig:
         """Resources at a point: N = num_seqs, batch_max = N where the profile covers it."""
@@ -53,7 +53,8 @@ class OperatingProblem:
     def bound(self, contender: Contender, point: Point) -> BoundPolicy:
         """The contender at the point's resources (kept: binding costs as much as a short simulation)."""
         config = self.config(point)
-        key = (contender.name, tuple(sorted(contender.settings.items())), config.max_num_seqs)
+        # By identity: a user's table may carry a shipped name. The bound policy keeps its table alive.
+        key = (id(contender.policy), tuple(sorted(contender.settings.items())), config.max_num_seqs)
         with self._lock:
             if key not in self._bound:
                 if len(self._bound) >= KEPT_BINDINGS:

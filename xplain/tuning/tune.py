@@ -58,9 +58,10 @@ def tune(problem: OperatingProblem, samples: Sequence[Sample], regions: Sequence
     best: dict[str, Fraction] = {}
     evaluations, searched = 0, []
     # First what the causes name, then everything from there: a cure can need a parameter no single run blames.
-    for names, share in ((named, NAMED_SHARE), (every, 1 - NAMED_SHARE)):
+    stages = ((named, 1.0),) if plan.parameters else ((named, NAMED_SHARE), (every, 1 - NAMED_SHARE))
+    for names, share in stages:
         ranges = search_ranges(problem.heuristic.policy, names, current, largest)
-        if not ranges or (plan.parameters and names == every):
+        if not ranges:
             continue
         best, count = best_setting(problem, ranges, current.values, training, trials=ceil(plan.trials * share),
                                    seconds=plan.seconds and plan.seconds * share, seed=plan.seed, jobs=plan.jobs,
