@@ -15,6 +15,7 @@ from xplain.tuning.ranges import SearchRange, decimal_text
 from xplain.tuning.scoring import TAIL_WEIGHT, relative_gaps, score
 
 Progress = Callable[[str], None]
+IRRELEVANT = 0.002  # of the relative gap
 CORNER = 10**9  # clipped to each range's upper end
 
 
@@ -57,6 +58,25 @@ def best_setting(problem: OperatingProblem, ranges: Sequence[SearchRange], defau
             break
         study.optimize(objective, n_trials=1)
     return best[1], len(seen)
+
+
+def fewest_changes(problem: OperatingProblem, changed: Mapping[str, Fraction], training: Sequence[Sample], *,
+                   jobs: int) -> dict[str, Fraction]:
+    """`changed` without what does not matter: one value after the other goes back to its default if the score stays
+    within `IRRELEVANT` of the best. What is left is what the operator has to understand."""
+    def scored(values: Mapping[str, Fraction]) -> float:
+        settings = {**problem.heuristic.settings, **{name: decimal_text(value) for name, value in values.items()}}
+        return score(relative_gaps(problem, replace(problem.heuristic, name="trial", settings=settings), training, jobs))
+
+    kept = dict(changed)
+    if not kept:
+        return kept
+    best = scored(kept)
+    for name in changed:
+        without = {other: value for other, value in kept.items() if other != name}
+        if scored(without) <= best + IRRELEVANT:
+            kept = without
+    return kept
 
 
 def _first_guesses(ranges: Sequence[SearchRange], begin: Mapping[str, Fraction]) -> list[dict[str, int]]:

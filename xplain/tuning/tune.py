@@ -14,7 +14,7 @@ from math import ceil
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Attribution, Comparison, Region, Sample, Setting, Tuning
 from xplain.tuning.held_out import held_out
-from xplain.tuning.optimise import Progress, best_setting
+from xplain.tuning.optimise import Progress, best_setting, fewest_changes
 from xplain.tuning.ranges import decimal_text, search_ranges
 
 NAMED_SHARE = 0.5  # of the trials, spent on the parameters that the causes name
@@ -68,6 +68,7 @@ def tune(problem: OperatingProblem, samples: Sequence[Sample], regions: Sequence
                                    start=best, progress=progress)
         evaluations += count
         searched += [item.name for item in ranges if item.name not in searched]
+    best = fewest_changes(problem, best, training, jobs=plan.jobs)
     settings = tuple(Setting(name, decimal_text(current.values[name]), decimal_text(value))
                      for name, value in sorted(best.items()))
     tuned = replace(problem.heuristic, name=f"{problem.heuristic.name} (tuned)",
