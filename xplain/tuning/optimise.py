@@ -66,7 +66,8 @@ def fewest_changes(problem: OperatingProblem, changed: Mapping[str, Fraction], t
     within `IRRELEVANT` of the best. What is left is what the operator has to understand."""
     def scored(values: Mapping[str, Fraction]) -> float:
         settings = {**problem.heuristic.settings, **{name: decimal_text(value) for name, value in values.items()}}
-        return score(relative_gaps(problem, replace(problem.heuristic, name="trial", settings=settings), training, jobs))
+        contender = replace(problem.heuristic, name="trial", settings=settings)
+        return score(relative_gaps(problem, contender, training, jobs))
 
     kept = dict(changed)
     if not kept:
