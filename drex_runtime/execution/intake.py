@@ -23,7 +23,7 @@ class Intake:
         self.max_model_len = max_model_len or model.max_positions
         if not 1 <= self.max_model_len <= model.max_positions:
             raise InputError("engine", "max_model_len", max_model_len, f"1 to the model's {model.max_positions}")
-        self.kv = kv or KVConfig(policy.config.max_num_seqs * self.max_model_len)
+        self.kv = kv or KVConfig(self.max_model_len, sequences=policy.config.max_num_seqs)
         self._count = 0
 
     def live(self, prompt_ids: Items[int], params: SamplingParams, *, arrival: int, request_id: int | None = None,
@@ -58,7 +58,7 @@ class Intake:
                              f"at most max_model_len = {self.max_model_len}")
         if needed > self.kv.capacity_tokens:
             raise InputError(f"request {spec.id}", "prompt and output", f"{needed} positions",
-                             f"at most the KV capacity of {self.kv.capacity_tokens} tokens")
+                             f"at most the KV capacity of {self.kv.capacity_tokens} tokens per request")
         self._count += 1
         return sequence
 

@@ -6,6 +6,7 @@ launch can run out of cells. (Stated limit: admission on what is likely, with pr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,24 +16,25 @@ from drex_runtime.kv.pool import CellLayout, KVPool, blocks_needed
 from drex_runtime.kv.tables import KVTables
 from drex_runtime.model import ModelConfig
 
+TOKENS_PER_BLOCK = 16  # of the longest segment, where block_cells is not given
+
 
 @dataclass(frozen=True, slots=True)
 class KVConfig:
-    """`capacity_tokens`: tokens at full depth the pool holds for certain. `block_cells` per superblock (None: chosen).
+    """Room for `sequences` requests of `capacity_tokens` tokens each at full depth (or more that are shorter).
 
-    `layout`: see `KVPool`.
+    `block_cells` per superblock (None: 16 tokens of the longest segment). `layout`: see `KVPool`.
     """
 
     capacity_tokens: int
     block_cells: int | None = None
-    layout: CellLayout = "token"
+    layout: CellLayout = "layer"
+    sequences: int = 1
 
     def __post_init__(self) -> None:
-        if self.capacity_tokens < 1:
-            raise InputError("kv", "capacity_tokens", self.capacity_tokens, "1 or more")
-
-
-TOKENS_PER_BLOCK = 32  # of the longest segment, where block_cells is not given
+        for name, value in (("capacity_tokens", self.capacity_tokens), ("sequences", self.sequences)):
+            if value < 1:
+                raise InputError("kv", name, value, "1 or more")
 
 
 class KVMemory:
@@ -43,19 +45,19 @@ class KVMemory:
         block_cells = config.block_cells or TOKENS_PER_BLOCK * max(layers)
         if block_cells < max(layers):
             raise InputError("kv", "block_cells", block_cells, f"at least the longest segment's {max(layers)} layers")
-        blocks = blocks_needed(config.capacity_tokens, layers, block_cells)
+        blocks = config.sequences * blocks_needed(config.capacity_tokens, layers, block_cells)
         self.pool = KVPool(layers, blocks, block_cells, model.num_kv_heads, model.head_dim, dtype, config.layout)
         self.tables = KVTables(self.pool, num_rows)
-        self.promised = 0
+        self.promised = 0  # superblocks
 
-    def can_hold(self, positions: int) -> bool:
-        """Whether one more request of so many positions fits beside what is promised already."""
-        return self.pool.blocks_for(self.promised + positions) <= self.pool.num_blocks
+    def can_hold(self, positions: Sequence[int]) -> bool:
+        """Whether further requests of so many positions each fit beside what is promised already."""
+        return self.promised + sum(self.pool.blocks_for(each) for each in positions) <= self.pool.num_blocks
 
     def promise(self, positions: int) -> None:
-        """Set memory for so many positions aside."""
-        self.promised += positions
+        """Set memory for a request of so many positions aside."""
+        self.promised += self.pool.blocks_for(positions)
 
     def take_back(self, positions: int) -> None:
         """The request that was promised so many positions is gone."""
-        self.promised -= positions
+        self.promised -= self.pool.blocks_for(positions)

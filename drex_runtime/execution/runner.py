@@ -109,15 +109,15 @@ class Runner:
         Returns the final state `[chunks, d]` of each chunk's last token (padded to 4 rows for the head).
         """
         parts = _parts(chunks)
-        rows = np.concatenate([np.full(len(ids), row) for row, ids, _ in chunks])
         positions = np.concatenate([np.arange(start, start + len(ids)) for _, ids, start in chunks])
-        count = len(rows)
+        count = len(positions)
         padding = (0, max(LEAST_ROWS - count, 0))
         state = self.model.embed(torch.from_numpy(np.pad(np.concatenate([ids for _, ids, _ in chunks]), padding)))
         place = torch.from_numpy(np.pad(positions, padding))
         self.memory.tables.reserve(int(positions.max()) + 1)
         for segment, layers in enumerate(self._segments, start=1):
-            base = self.memory.tables.own(segment, rows, positions)
+            runs = [self.memory.tables.own_run(segment, row, start, len(ids)) for row, ids, start in chunks]
+            base = np.concatenate(runs)
             self.statistics.cells_owned += count * len(layers)
             for offset, index in enumerate(layers):
                 query, key, value = self._layers[index].qkv(state, place)
@@ -146,7 +146,7 @@ class Runner:
         return self.model.head_logits(state)[torch.tensor(which, dtype=torch.int64)]
 
     # ---- places -------------------------------------------------------------------------------------------
-    def can_hold(self, positions: int) -> bool:
+    def can_hold(self, positions: Items[int]) -> bool:
         """See `Places`."""
         return self.memory.can_hold(positions)
 

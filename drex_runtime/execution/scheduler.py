@@ -33,8 +33,8 @@ class Launch:
 class Places(Protocol):
     """Who fills the places: rows of the hidden-state buffer and the memory behind them."""
 
-    def can_hold(self, positions: int) -> bool:
-        """Whether memory for one more request of so many positions is there beside what is promised already."""
+    def can_hold(self, positions: Items[int]) -> bool:
+        """Whether memory for further requests of so many positions each is there beside what is promised already."""
 
     def occupy(self, sequence: Sequence) -> None:
         """`sequence.row` serves this sequence from now on."""
@@ -186,7 +186,7 @@ class Scheduler:
                 return
             if sequence.spec.prompt_tokens:
                 continue
-            if not self.places.can_hold(sequence.most_positions):
+            if not self.places.can_hold([sequence.most_positions]):
                 self.delayed_by_memory += 1
                 return
             self._place(sequence)
@@ -196,7 +196,7 @@ class Scheduler:
     def _prefill_plan(self, now: int) -> list[tuple[Sequence, int]]:
         """The chunks (sequence, prompt tokens) a PREFILL would process now."""
         budget = self.config.prefill_tokens
-        free, chunks, promised = len(self._free_rows), list[tuple[Sequence, int]](), 0
+        free, chunks, placed = len(self._free_rows), list[tuple[Sequence, int]](), list[int]()
         for sequence in self.waiting:
             if not sequence.spec.prompt_tokens:
                 continue
@@ -205,10 +205,10 @@ class Scheduler:
             if sequence.row < 0:
                 if free <= 0:
                     break
-                if not self.places.can_hold(promised + sequence.most_positions):
+                placed.append(sequence.most_positions)
+                if not self.places.can_hold(placed):
                     self.delayed_by_memory += 1
                     break
-                promised += sequence.most_positions
                 free -= 1
             left = sequence.spec.prompt_tokens - sequence.prefilled
             chunk = left if budget is None else min(left, budget)

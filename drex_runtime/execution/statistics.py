@@ -35,7 +35,6 @@ class Statistics:
     prompt_cells_gathered: int = 0
     tokens: int = 0
     early_tokens: int = 0
-    admissions_delayed_by_memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)

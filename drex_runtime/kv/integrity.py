@@ -1,4 +1,4 @@
-"""Integrity of the KV cache: every slot has one owner, every alias a live target, every free slot one place."""
+"""Integrity of the KV cache: every slot has one owner, every alias its exit layer, every superblock one holder."""
 
 from __future__ import annotations
 
@@ -6,56 +6,58 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from drex_runtime.kv.pool import SCRATCH, KVPoolError
+from drex_runtime.kv.pool import SCRATCH, Cells, KVPoolError
 from drex_runtime.kv.tables import KVTables
 
 
 def check_integrity(tables: KVTables, lengths: Mapping[int, int]) -> None:
     """Check pool and tables against the rows in use, `lengths[row]` positions each.
 
-    Raises KVPoolError for a leaked slot (in use, in no table), one owned twice, an alias of a cell that is not its
-    own token's exit layer, entries left behind by a finished row, and free lists that disagree with the owners.
+    Raises KVPoolError for a superblock that leaked or whose holder is gone, a slot owned twice or outside its
+    row's superblocks, an alias of a cell that is not its own token's exit layer, and entries left behind.
     """
-    pool = tables.pool
-    owners = np.zeros(pool.owned.size, dtype=np.int64)
+    _check_blocks(tables, lengths)
     for row in range(tables.base.shape[1]):
         length = lengths.get(row, 0)
         if (tables.base[:, row, length:] != SCRATCH).any() or (tables.stride[:, row, length:] != 0).any():
             raise KVPoolError(f"row {row}: entries behind its {length} positions")
-        for at in range(tables.num_segments):
-            base, stride = tables.base[at, row, :length], tables.stride[at, row, :length]
-            np.add.at(owners, base[stride > 0], 1)
-            shared = (stride == 0) & (base != SCRATCH)
-            _check_aliases(tables, row, at, shared.nonzero()[0])
-    if (owners > 1).any():
-        raise KVPoolError(f"slot {int(np.argmax(owners > 1))} has two owners")
-    if not np.array_equal(owners > 0, pool.owned):
-        wrong = int(np.argmax((owners > 0) != pool.owned))
-        what = "leaked: in use, in no table" if pool.owned[wrong] else "free, but in a table"
-        raise KVPoolError(f"slot {wrong} is {what}")
-    _check_free_lists(tables)
+        for segment in range(1, tables.num_segments + 1):
+            base, stride = tables.base[segment - 1, row, :length], tables.stride[segment - 1, row, :length]
+            _check_owned(tables, row, segment, base[stride > 0])
+            _check_aliases(tables, row, segment, np.flatnonzero((stride == 0) & (base != SCRATCH)))
 
 
-def _check_aliases(tables: KVTables, row: int, at: int, positions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+def _check_blocks(tables: KVTables, lengths: Mapping[int, int]) -> None:
+    pool, free = tables.pool, tables.pool.free_blocks
+    if np.unique(free).size != free.size or (pool.block_row[free] >= 0).any():
+        raise KVPoolError("a superblock is free twice, or free and in use")
+    if free.size + int((pool.block_row >= 0).sum()) != pool.num_blocks:
+        raise KVPoolError("a superblock is lost: neither free nor in use")
+    gone = set(pool.block_row[pool.block_row >= 0].tolist()) - set(lengths)
+    if gone:
+        raise KVPoolError(f"superblocks of row {min(gone)} leaked: the row is not in use")
+
+
+def _check_owned(tables: KVTables, row: int, segment: int, bases: Cells) -> None:
+    pool, at = tables.pool, segment - 1
+    if np.unique(bases).size != bases.size:
+        raise KVPoolError(f"row {row}, segment {segment}: a slot has two owners")
+    blocks, inside = (bases - 1) // pool.block_cells, (bases - 1) % pool.block_cells
+    if (pool.block_row[blocks] != row).any() or (pool.block_segment[blocks] != segment).any():
+        raise KVPoolError(f"row {row}, segment {segment}: a slot lies outside the row's superblocks")
+    if (inside % pool.steps[at]).any() or (inside // pool.steps[at] >= pool.tokens_per_block[at]).any():
+        raise KVPoolError(f"row {row}, segment {segment}: an entry is not a slot")
+    held = int(((pool.block_row == row) & (pool.block_segment == segment)).sum())
+    if held * pool.tokens_per_block[at] != bases.size + tables.slots_left[at, row]:
+        raise KVPoolError(f"row {row}, segment {segment}: {held} superblocks for {bases.size} slots: one leaked")
+
+
+def _check_aliases(tables: KVTables, row: int, segment: int, positions: Cells) -> None:
     if not positions.size:
         return
-    if at == 0:
+    if segment == 1:
         raise KVPoolError(f"row {row}: shared entries in segment 1, which every token computes")
-    above, stride = tables.base[at - 1, row, positions], tables.stride[at - 1, row, positions]
-    expected = above + stride * (tables.pool.segment_layers[at - 1] - 1)
-    if (tables.base[at, row, positions] != expected).any():
-        raise KVPoolError(f"row {row}, segment {at + 1}: a shared entry is not its token's exit layer")
-
-
-def _check_free_lists(tables: KVTables) -> None:
-    pool = tables.pool
-    for segment, tokens in enumerate(pool.tokens_per_block, start=1):
-        slots = pool.free_slots(segment)
-        blocks = pool.block_segment == segment
-        if np.unique(slots).size != slots.size or pool.owned[slots].any():
-            raise KVPoolError(f"segment {segment}: a slot is free twice, or free and in use")
-        if slots.size + int(pool.block_live[blocks].sum()) != tokens * int(blocks.sum()):
-            raise KVPoolError(f"segment {segment}: slots are missing from its superblocks")
-    in_use = np.bincount(pool.blocks_of(np.flatnonzero(pool.owned)), minlength=pool.num_blocks)
-    if not np.array_equal(in_use, pool.block_live):
-        raise KVPoolError("a superblock miscounts its slots in use")
+    above, stride = tables.base[segment - 2, row, positions], tables.stride[segment - 2, row, positions]
+    expected = above + stride * (tables.pool.segment_layers[segment - 2] - 1)
+    if (tables.base[segment - 1, row, positions] != expected).any():
+        raise KVPoolError(f"row {row}, segment {segment}: a shared entry is not its token's exit layer")

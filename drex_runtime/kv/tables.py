@@ -16,14 +16,18 @@ Rows = NDArray[np.int64]
 
 
 class KVTables:
-    """`base`, `stride`: int64 `[segments, rows, capacity]`; unused entries point at the scratch cell."""
+    """`base`, `stride`: int64 `[segments, rows, capacity]`; unused entries point at the scratch cell.
+
+    `next_slot`, `slots_left` `[segments, rows]`: where the row's latest superblock of a segment goes on.
+    """
 
     def __init__(self, pool: KVPool, num_rows: int, capacity: int = 64) -> None:
         self.pool = pool
-        self._last_layer = [layers - 1 for layers in pool.segment_layers]
         shape = (len(pool.segment_layers), num_rows, capacity)
         self.base = np.full(shape, SCRATCH, dtype=np.int64)
         self.stride = np.zeros(shape, dtype=np.int64)
+        self.next_slot = np.zeros(shape[:2], dtype=np.int64)
+        self.slots_left = np.zeros(shape[:2], dtype=np.int64)
 
     @property
     def num_segments(self) -> int:
@@ -44,10 +48,32 @@ class KVTables:
         self.stride = np.pad(self.stride, ((0, 0), (0, 0), (0, more)))
 
     def own(self, segment: int, rows: Rows, positions: Rows) -> Cells:
-        """Give each (row, position) a slot of its own in this segment; returns the bases."""
-        bases = self.pool.allocate(segment, len(rows))
-        self.base[segment - 1, rows, positions] = bases
-        self.stride[segment - 1, rows, positions] = self.pool.strides[segment - 1]
+        """Give each (row, position), rows distinct, a slot of its own in this segment; returns the bases."""
+        at = segment - 1
+        full = rows[self.slots_left[at, rows] == 0]
+        if full.size:
+            self._open(segment, full)
+        bases: Cells = self.next_slot[at, rows]
+        self.next_slot[at, rows] = bases + self.pool.steps[at]
+        self.slots_left[at, rows] -= 1
+        self.base[at, rows, positions] = bases
+        self.stride[at, rows, positions] = self.pool.strides[at]
+        return bases
+
+    def own_run(self, segment: int, row: int, start: int, count: int) -> Cells:
+        """As `own` for `count` positions of one row from `start` on."""
+        at, done = segment - 1, 0
+        bases = np.empty(count, dtype=np.int64)
+        while done < count:
+            if not self.slots_left[at, row]:
+                self._open(segment, np.array([row]))
+            taken = min(count - done, int(self.slots_left[at, row]))
+            bases[done:done + taken] = self.next_slot[at, row] + self.pool.steps[at] * np.arange(taken)
+            self.next_slot[at, row] += taken * self.pool.steps[at]
+            self.slots_left[at, row] -= taken
+            done += taken
+        self.base[at, row, start:start + count] = bases
+        self.stride[at, row, start:start + count] = self.pool.strides[at]
         return bases
 
     def share(self, segment: int, rows: Rows, positions: Rows) -> None:
@@ -56,18 +82,22 @@ class KVTables:
         Repeating it from a deeper segment changes nothing (a shared entry has stride 0).
         """
         at = segment - 1
-        cells = self.base[at, rows, positions] + self.stride[at, rows, positions] * self._last_layer[at]
+        last_layer = self.pool.segment_layers[at] - 1
+        cells = self.base[at, rows, positions] + self.stride[at, rows, positions] * last_layer
         self.base[segment:, rows, positions] = cells
         self.stride[segment:, rows, positions] = 0
 
     def release(self, row: int, length: int) -> None:
-        """Free everything the first `length` positions of a row own and forget the row."""
-        for segment in range(1, self.num_segments + 1):
-            owned = self.stride[segment - 1, row, :length] > 0
-            self.pool.free(segment, self.base[segment - 1, row, :length][owned])
+        """Free everything a row owns and forget its first `length` positions."""
+        self.pool.give_back(np.flatnonzero(self.pool.block_row == row))
         self.base[:, row, :length] = SCRATCH
         self.stride[:, row, :length] = 0
+        self.slots_left[:, row] = 0
 
     def cells(self, segment: int, row: int, length: int, offset: int) -> Cells:
         """Cells of the first `length` positions of a row at the `offset`-th layer of a segment."""
         return self.base[segment - 1, row, :length] + offset * self.stride[segment - 1, row, :length]
+
+    def _open(self, segment: int, rows: Rows) -> None:
+        self.next_slot[segment - 1, rows] = self.pool.first_cells(self.pool.take(segment, rows))
+        self.slots_left[segment - 1, rows] = self.pool.tokens_per_block[segment - 1]

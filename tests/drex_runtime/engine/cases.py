@@ -40,7 +40,7 @@ def run_scripted(policy: BoundPolicy, workload: Workload, **options: Any) -> tup
     while engine.has_work:
         engine.step()
         engine.check()
-    assert engine.runner.memory.pool.cells_in_use() == 0
+    assert engine.runner.memory.pool.blocks_in_use == 0
     assert engine.runner.memory.promised == 0
     return finished_run(engine, sequences), engine, sequences
 
@@ -64,5 +64,5 @@ def generate(llm: LLM, prompts: list[list[int]], params: SamplingParams) -> list
     """(token ids, depths) per prompt; the KV cache is checked after the run."""
     outputs = llm.generate(prompts, params)
     llm.engine.check()
-    assert llm.engine.runner.memory.pool.cells_in_use() == 0
+    assert llm.engine.runner.memory.pool.blocks_in_use == 0
     return [(output.token_ids, output.depths) for output in outputs]

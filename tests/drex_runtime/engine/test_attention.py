@@ -47,7 +47,7 @@ class Setting:
         launch = launch_index(rows, positions, len(LENGTHS))
         pads = len(launch.rows) - len(rows)
         launch.write_base = np.array([*self.tables.base[1, rows, positions[rows]], *[0] * pads])
-        launch.write_stride = np.array([1] * len(rows) + [0] * pads)
+        launch.write_stride = np.array([self.pool.strides[1]] * len(rows) + [0] * pads)
         index = torch.tensor(rows + [0] * pads)
         return form(self.tables, launch, 2, offset, self.query[index], self.key[index], self.value[index])[:len(rows)]
 

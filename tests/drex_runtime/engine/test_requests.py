@@ -117,7 +117,7 @@ def test_abort_frees_rows_and_cells_wherever_the_request_waits() -> None:
                 engine.check()
         engine.run()
         engine.check()
-        assert engine.runner.memory.pool.cells_in_use() == engine.runner.memory.promised == 0
+        assert engine.runner.memory.pool.blocks_in_use == engine.runner.memory.promised == 0
         expected = generate(LLM(model, policy="threshold"), [[], [6]], FREE)
         assert [tuple(sequence.output_ids) for sequence in sequences[1::2]] == [tokens for tokens, _ in expected]
 

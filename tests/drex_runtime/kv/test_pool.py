@@ -1,7 +1,8 @@
-"""The pool: slots are handed out once, superblocks change segment, and promised memory is always there."""
+"""Pool and tables: slots are owned once, superblocks change segment and row, promised memory is always there."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 import numpy as np
@@ -12,56 +13,61 @@ from drex_runtime.kv.pool import CellLayout
 from tests.scale import scaled
 
 
-def pool_of(blocks: int = 6, layout: CellLayout = "token") -> KVPool:
+def pool_of(blocks: int = 6, layout: CellLayout = "layer") -> KVPool:
     """Segments of 2, 3 and 1 layers; superblocks of 12 cells."""
     return KVPool([2, 3, 1], blocks, 12, num_kv_heads=1, head_dim=2, layout=layout)
 
 
+def tables_of(blocks: int = 6, rows: int = 3, layout: CellLayout = "layer") -> KVTables:
+    """Tables over `pool_of`, short at first so that they must grow."""
+    return KVTables(pool_of(blocks, layout), rows, capacity=2)
+
+
 @pytest.mark.parametrize("layout", ["token", "layer"])
 def test_slots_do_not_overlap(layout: CellLayout) -> None:
-    pool = pool_of(layout=layout)
-    cells = [0]
-    for segment, layers in enumerate(pool.segment_layers, start=1):
-        for base in pool.allocate(segment, pool.tokens_per_block[segment - 1] + 1):
-            cells += [int(base) + offset * pool.strides[segment - 1] for offset in range(layers)]
-    assert len(set(cells)) == len(cells) and max(cells) < len(pool.keys)
-    assert pool.cells_in_use() == len(cells) - 1
+    tables = tables_of(blocks=20, layout=layout)
+    tables.reserve(9)
+    for row in (0, 1):
+        for segment in (1, 2, 3):
+            tables.own_run(segment, row, 0, 7)
+            tables.own(segment, np.array([row]), np.array([7]))
+            tables.own_run(segment, row, 8, 1)
+    cells = [cell for row in (0, 1) for segment, layers in enumerate(tables.pool.segment_layers, start=1)
+             for offset in range(layers) for cell in tables.cells(segment, row, 9, offset).tolist()]
+    assert len(set(cells)) == len(cells) == 2 * 9 * 6
+    assert min(cells) > 0 and max(cells) < len(tables.pool.keys)
+    check_integrity(tables, {0: 9, 1: 9})
 
 
-def test_a_superblock_moves_between_segments() -> None:
+def test_a_superblock_moves_between_segments_and_rows() -> None:
     pool = pool_of(blocks=1)
-    first = pool.allocate(1, 6)
+    first = pool.take(1, np.array([0]))
     with pytest.raises(KVPoolError, match="full"):
-        pool.allocate(2, 1)
-    pool.free(1, first)
-    assert pool.allocate(2, 4).size == 4
-    with pytest.raises(KVPoolError, match="full"):
-        pool.allocate(1, 1)
+        pool.take(2, np.array([0]))
+    pool.give_back(first)
+    assert pool.take(2, np.array([1])).tolist() == first.tolist()
 
 
-def test_double_free_and_foreign_free_are_refused() -> None:
+def test_double_free_is_refused() -> None:
     pool = pool_of()
-    bases = pool.allocate(1, 3)
-    pool.free(1, bases[:1])
-    for wrong in (bases[:1], np.array([bases[1], bases[1]])):
-        with pytest.raises(KVPoolError, match=r"double|twice"):
-            pool.free(1, wrong)
-    with pytest.raises(KVPoolError, match="not in use there"):
-        pool.free(2, pool.allocate(1, 1))
+    blocks = pool.take(1, np.array([0, 0, 1]))
+    pool.give_back(blocks[:1])
+    for wrong in (blocks[:1], np.array([blocks[1], blocks[1]])):
+        with pytest.raises(KVPoolError, match="freed twice"):
+            pool.give_back(wrong)
 
 
-def test_promised_memory_suffices_whatever_was_freed_before() -> None:
+def test_promised_memory_suffices() -> None:
     """Requests of random length and depth come and go; as long as blocks_for says so, nobody runs out."""
     for seed in range(scaled(10, 100)):
-        random, blocks = Random(seed), 12
-        pool = pool_of(blocks)
-        tables = KVTables(pool, 8, capacity=2)
+        random, blocks = Random(seed), 30
+        tables = tables_of(blocks, rows=8)
         promised, lengths = dict[int, int](), dict[int, int]()
-        for _ in range(400):
+        for _ in range(200):
             row = random.randrange(8)
             if row not in promised:
                 most = random.randint(1, 20)
-                if pool.blocks_for(sum(promised.values()) + most) <= blocks:
+                if sum(map(tables.pool.blocks_for, (*promised.values(), most))) <= blocks:
                     promised[row], lengths[row] = most, 0
             elif lengths[row] == promised[row] or random.random() < 0.03:
                 tables.release(row, lengths.pop(row))
@@ -82,7 +88,7 @@ def grow(tables: KVTables, row: int, position: int, depth: int) -> None:
 
 
 def test_shared_entries_are_the_exit_layers() -> None:
-    tables = KVTables(pool_of(), 2)
+    tables = tables_of()
     grow(tables, 0, 0, depth=2)
     own = tables.cells(2, 0, 1, offset=2)
     for offset in (0, 5):
@@ -90,28 +96,45 @@ def test_shared_entries_are_the_exit_layers() -> None:
     before = tables.base.copy()
     tables.share(3, np.array([0]), np.array([0]))
     assert np.array_equal(before, tables.base)
-    assert tables.pool.cells_in_use() == 5
+    assert tables.pool.blocks_in_use == 2  # none in segment 3
 
 
-@pytest.mark.parametrize("damage", ["leak", "two owners", "wrong alias", "left behind", "read after free", "miscount"])
-def test_integrity_notices(damage: str) -> None:
-    tables = KVTables(pool_of(), 3)
+def leak(tables: KVTables, lengths: dict[int, int]) -> None:
+    tables.pool.take(2, np.array([0]))
+
+
+def two_owners(tables: KVTables, lengths: dict[int, int]) -> None:
+    tables.base[0, 0, 1] = tables.base[0, 0, 0]
+
+
+def foreign_slot(tables: KVTables, lengths: dict[int, int]) -> None:
+    tables.base[0, 1, 0] = tables.base[0, 0, 0]
+
+
+def wrong_alias(tables: KVTables, lengths: dict[int, int]) -> None:
+    tables.base[1, 0, 0] += 1
+
+
+def row_gone(tables: KVTables, lengths: dict[int, int]) -> None:
+    lengths.pop(1)
+
+
+def read_after_free(tables: KVTables, lengths: dict[int, int]) -> None:
+    tables.pool.give_back(np.flatnonzero(tables.pool.block_row == 1))
+
+
+def lost_block(tables: KVTables, lengths: dict[int, int]) -> None:
+    tables.pool._top -= 1
+
+
+@pytest.mark.parametrize("damage", [leak, two_owners, foreign_slot, wrong_alias, row_gone, read_after_free, lost_block])
+def test_integrity_notices(damage: Callable[[KVTables, dict[int, int]], None]) -> None:
+    tables = tables_of()
     grow(tables, 0, 0, depth=1)
     grow(tables, 0, 1, depth=3)
     grow(tables, 1, 0, depth=2)
     lengths = {0: 2, 1: 1}
     check_integrity(tables, lengths)
-    if damage == "leak":
-        tables.pool.allocate(2, 1)
-    elif damage == "two owners":
-        tables.base[0, 1, 0] = tables.base[0, 0, 0]
-    elif damage == "wrong alias":
-        tables.base[1, 0, 0] += 1
-    elif damage == "left behind":
-        lengths.pop(1)
-    elif damage == "read after free":
-        tables.pool.free(1, tables.base[0, 1, :1])
-    else:
-        tables.pool.block_live[0] += 1
+    damage(tables, lengths)
     with pytest.raises(KVPoolError):
         check_integrity(tables, lengths)
