@@ -39,7 +39,8 @@ def test_the_threshold_is_that_of_the_paper() -> None:
     assert round(float(POLICY.values["art_factor_1"]), 3) == 0.453
 
 
-@pytest.mark.parametrize(("exits", "choice"), [(0, Kind.CONTINUE), (3, Kind.CONTINUE), (4, Kind.SPLIT), (7, Kind.SPLIT)])
+@pytest.mark.parametrize(("exits", "choice"),
+                         [(0, Kind.CONTINUE), (3, Kind.CONTINUE), (4, Kind.SPLIT), (7, Kind.SPLIT)])
 def test_eight_rows_split_from_four_exits_on(exits: int, choice: Kind) -> None:
     requests = [Request(i, 0, 0, (1 if i < exits else 2,)) for i in range(8)]
     assert splits_of(Workload.of(2, requests, tick=PROFILE.tick))[0] == (8, exits, choice)
