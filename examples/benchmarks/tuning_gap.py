@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from drex_runtime.policies.text import number_text
 from drex_runtime.records import CostProfile, load_profile
 from drex_runtime.records.files import write_atomic
 from xplain.pipeline import attribute_operating, sample_held_out
@@ -29,7 +30,7 @@ from xplain.request import AnalysisRequest, operating_problem
 from xplain.search import Budget, portfolio
 from xplain.tuning.held_out import fresh_seeds, slices
 from xplain.tuning.optimise import best_setting
-from xplain.tuning.ranges import decimal_text, search_ranges
+from xplain.tuning.ranges import search_ranges
 from xplain.tuning.scoring import relative_gaps
 from xplain.tuning.tune import Plan, tune
 
@@ -108,7 +109,7 @@ def independent_best(problem: OperatingProblem, points: list[dict[str, float]], 
     ranges = search_ranges(policy, tuple(item.name for item in policy.parameters), bound, largest)
     best, _ = best_setting(problem, ranges, bound.values, training, trials=10 * args.trials, seconds=args.seconds,
                            seed=args.seed + 31, jobs=args.jobs, tail_weight=0.0)
-    settings = {name: decimal_text(value) for name, value in best.items()}
+    settings = {name: number_text(value) for name, value in best.items()}
     return replace(problem.heuristic, name="best", settings={**problem.heuristic.settings, **settings})
 
 

@@ -9,9 +9,10 @@ from fractions import Fraction
 
 import optuna
 
+from drex_runtime.policies.text import number_text
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Sample
-from xplain.tuning.ranges import SearchRange, decimal_text
+from xplain.tuning.ranges import SearchRange
 from xplain.tuning.scoring import TAIL_WEIGHT, relative_gaps, score
 
 Progress = Callable[[str], None]
@@ -45,7 +46,7 @@ def best_setting(problem: OperatingProblem, ranges: Sequence[SearchRange], defau
         changed = {name: value for name, value in {**begin, **found}.items() if value != default[name]}
         key = tuple(sorted(changed.items()))
         if key not in seen:
-            settings = {**problem.heuristic.settings, **{name: decimal_text(value) for name, value in changed.items()}}
+            settings = {**problem.heuristic.settings, **{name: number_text(value) for name, value in changed.items()}}
             contender = replace(problem.heuristic, name="trial", settings=settings)
             seen[key] = score(relative_gaps(problem, contender, training, jobs), tail_weight)
         if seen[key] < best[0]:
@@ -65,7 +66,7 @@ def fewest_changes(problem: OperatingProblem, changed: Mapping[str, Fraction], t
     """`changed` without what does not matter: one value after the other goes back to its default if the score stays
     within `IRRELEVANT` of the best. What is left is what the operator has to understand."""
     def scored(values: Mapping[str, Fraction]) -> float:
-        settings = {**problem.heuristic.settings, **{name: decimal_text(value) for name, value in values.items()}}
+        settings = {**problem.heuristic.settings, **{name: number_text(value) for name, value in values.items()}}
         contender = replace(problem.heuristic, name="trial", settings=settings)
         return score(relative_gaps(problem, contender, training, jobs))
 

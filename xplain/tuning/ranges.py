@@ -56,21 +56,3 @@ def search_ranges(policy: Policy, names: tuple[str, ...], bound: BoundPolicy, ma
         found += [SearchRange(name, parameter, low, max(low, high))
                   for name in scoped_names(parameter, bound.num_segments)]
     return found
-
-
-def decimal_text(value: Fraction) -> str:
-    """An exact value as a decimal if it has one, else as a quotient."""
-    denominator = value.denominator
-    for prime in (2, 5):
-        while denominator % prime == 0:
-            denominator //= prime
-    if denominator != 1:
-        return f"{value.numerator}/{value.denominator}"
-    if value.denominator == 1:
-        return str(value.numerator)
-    digits = 1
-    while (value * 10**digits).denominator != 1:
-        digits += 1
-    scaled = abs(int(value * 10**digits))
-    whole, rest = divmod(scaled, 10**digits)
-    return f"{'-' if value < 0 else ''}{whole}.{rest:0{digits}d}"

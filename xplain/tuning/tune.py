@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
+from drex_runtime.policies.text import number_text
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Attribution, Comparison, Region, Sample, Setting, Tuning
 from xplain.tuning.held_out import held_out
 from xplain.tuning.optimise import Progress, best_setting, fewest_changes
-from xplain.tuning.ranges import decimal_text, search_ranges
+from xplain.tuning.ranges import search_ranges
 
 NAMED_SHARE = 0.5  # of the trials, spent on the parameters that the causes name
 
@@ -69,7 +70,7 @@ def tune(problem: OperatingProblem, samples: Sequence[Sample], regions: Sequence
         evaluations += count
         searched += [item.name for item in ranges if item.name not in searched]
     best = fewest_changes(problem, best, training, jobs=plan.jobs)
-    settings = tuple(Setting(name, decimal_text(current.values[name]), decimal_text(value))
+    settings = tuple(Setting(name, number_text(current.values[name]), number_text(value))
                      for name, value in sorted(best.items()))
     tuned = replace(problem.heuristic, name=f"{problem.heuristic.name} (tuned)",
                     settings={**problem.heuristic.settings, **{item.name: item.proposed for item in settings}})
