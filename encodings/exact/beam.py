@@ -1,8 +1,10 @@
 """Good schedules quickly: beam search over steps, best lower bounds first.
 
 States wait in buckets by the work that remains, which every launch reduces (IDLE leads back to the same bucket), and
-are taken from the fullest bucket on, so that states are compared with their like. Each is expanded (greedy: rows of equal depth in order of urgency only, else every
-row set), steps that cannot beat the incumbent are dropped, and the `width` of a bucket with the least cost + bound go on. If nothing was ever cut, the result is exact; otherwise no schedule costs less than min(result, least bound cut).
+are taken from the fullest bucket on, so that states are compared with their like. Each is expanded (greedy: rows of
+equal depth in order of urgency only, else every row set), steps that cannot beat the incumbent are dropped, and the
+`width` of a bucket with the least cost + bound go on. If nothing was ever cut and the expansion is not greedy, the
+result is exact.
 """
 
 from __future__ import annotations
@@ -10,11 +12,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xplain.encodings.exact.bounds import Codes
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import inner, kernel
+from xplain.encodings.exact.kernel import Scalar, inner, kernel
 from xplain.encodings.exact.launches import NO_ROOM, TOO_WIDE, Scratch, Steps, expand
 from xplain.encodings.exact.memo import UNKNOWN, Memo, Words, find, learn, write_key
 
@@ -53,14 +54,16 @@ class Layers(NamedTuple):
 def new_layers(instance: Instance, codes: Codes, width: int, trail: int, words: int) -> Layers:
     """Memory for a beam of `width` states per bucket, from a state with these codes."""
     buckets, room, n = int(remaining(instance, codes)) + 1, 4 * width + 32, instance.n
-    return Layers(np.zeros((buckets * room, n), np.int16), *(np.zeros(buckets * room, np.int64) for _ in range(6)),
-                  np.zeros(buckets, np.int64), np.zeros((width, n), np.int16),
-                  *(np.zeros(width, np.int64) for _ in range(3)), np.zeros(room, np.int64),
-                  np.zeros((trail, 3), np.int64), np.zeros(5, np.int64), np.zeros(words, np.uint64), np.zeros(n, np.int64))
+    now, cost, value, at, rows, end = (np.zeros(buckets * room, np.int64) for _ in range(6))
+    now_now, now_cost, now_at = (np.zeros(width, np.int64) for _ in range(3))
+    return Layers(np.zeros((buckets * room, n), np.int16), now, cost, value, at, rows, end, np.zeros(buckets, np.int64),
+                  np.zeros((width, n), np.int16), now_now, now_cost, now_at, np.zeros(room, np.int64),
+                  np.zeros((trail, 3), np.int64), np.zeros(5, np.int64), np.zeros(words, np.uint64),
+                  np.zeros(n, np.int64))
 
 
 @kernel
-def remaining(instance: Instance, codes: Codes) -> int:
+def remaining(instance: Instance, codes: Codes) -> Scalar:
     """Segment visits and prefills still needed; every launch makes it smaller."""
     left = np.int64(0)
     for row in range(instance.n):
@@ -73,7 +76,7 @@ def remaining(instance: Instance, codes: Codes) -> int:
 
 
 @inner
-def _shrink(layers: Layers, bucket: int, width: int) -> None:
+def _shrink(layers: Layers, bucket: Scalar, width: Scalar) -> None:
     """Keep the `width` best candidates of a bucket; note the best value cut off."""
     room = len(layers.order)
     base, size = bucket * room, layers.size[bucket]
@@ -101,7 +104,7 @@ def _shrink(layers: Layers, bucket: int, width: int) -> None:
 
 
 @inner
-def _take(layers: Layers, bucket: int, width: int) -> int:
+def _take(layers: Layers, bucket: Scalar, width: Scalar) -> Scalar:
     """Move the best candidates of a bucket to the states to be expanded; their number, or -1: the trail is full."""
     _shrink(layers, bucket, width)
     base, count, taken = bucket * len(layers.order), layers.size[bucket], 0
@@ -120,8 +123,8 @@ def _take(layers: Layers, bucket: int, width: int) -> int:
 
 
 @kernel
-def run_beam(instance: Instance, seen: Memo, scratch: Scratch, steps: Steps, layers: Layers, codes: Codes, now: int,
-             pass_: Int, greedy: bool, upper: int) -> int:
+def run_beam(instance: Instance, seen: Memo, scratch: Scratch, steps: Steps, layers: Layers, codes: Codes, now: Scalar,
+             pass_: Int, greedy: bool, upper: Scalar) -> Scalar:
     """Search for a schedule that costs less than `upper`; DONE, or what has to be enlarged before trying again.
 
     `seen` is empty: it keeps, per state, the least cost at which it was reached.
@@ -186,7 +189,7 @@ def run_beam(instance: Instance, seen: Memo, scratch: Scratch, steps: Steps, lay
 
 
 @inner
-def _smallest(values: Int, count: int, rank: int) -> int:
+def _smallest(values: Int, count: Scalar, rank: Scalar) -> Scalar:
     """The rank-th smallest of the first `count` values (quickselect; reorders them)."""
     low, high = 0, count - 1
     while low < high:
@@ -209,7 +212,7 @@ def _smallest(values: Int, count: int, rank: int) -> int:
 
 
 @inner
-def _mark(layers: Layers, before: int, rows: int, end: int) -> None:
+def _mark(layers: Layers, before: Scalar, rows: Scalar, end: Scalar) -> None:
     at = layers.registers[TRAIL]
     layers.trail[at, 0], layers.trail[at, 1], layers.trail[at, 2] = before, rows, end
     layers.registers[TRAIL] += 1

@@ -18,6 +18,12 @@ Total completion, sum over unfinished requests of completion - t: the largest of
   level - ramp (the number of splits is at least v_1 - v_2);
 - *pairs* (K = 1): the sum over pairs of unfinished requests, divided by their number less one;
 - the same machines for the requests that have arrived, plus arrival and chain of each one to come.
+
+While requests are still to come (*late*): let R be the last arrival and t the last moment of decision up to R; no
+launch takes longer than `longest`, so t > R - longest. By t every request has at most come as far as its launches alone,
+one row wide, would take it, and all the rest of the work is done after t: t + (work or machines of the positions
+*furthest by t*) bounds. The minimum over t is taken at the moments where a furthest position changes. This needs
+bounds that do not fall when a request has more to do; `packing` qualifies only if start <= segment 1.
 """
 
 from __future__ import annotations
@@ -26,14 +32,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import inner, kernel
+from xplain.encodings.exact.kernel import Scalar, inner, kernel
 from xplain.encodings.exact.pairs import pair_bound
 
 Codes = NDArray[np.int16]
 
 
 @inner
-def _sort(values: Int, count: int) -> None:
+def _sort(values: Int, count: Scalar) -> None:
     for i in range(1, count):
         value, j = values[i], i
         while j > 0 and values[j - 1] > value:
@@ -43,7 +49,7 @@ def _sort(values: Int, count: int) -> None:
 
 
 @inner
-def _batch_machine(lengths: Int, count: int, cap: int) -> int:
+def _batch_machine(lengths: Int, count: Scalar, cap: Scalar) -> Scalar:
     """Sum of completions, shortest first on `cap` machines; overwrites `lengths`."""
     _sort(lengths, count)
     total = np.int64(0)
@@ -55,7 +61,7 @@ def _batch_machine(lengths: Int, count: int, cap: int) -> int:
 
 
 @inner
-def _machines(instance: Instance, codes: Codes, now: int, arrived_only: bool, lengths: Int) -> int:
+def _machines(instance: Instance, codes: Codes, now: Scalar, arrived_only: bool, lengths: Int) -> Scalar:
     stages, cap, costs = instance.stages, instance.cap, instance.costs
     bound = np.int64(0)
     for s in range(0, stages + 1):
@@ -80,65 +86,116 @@ def _machines(instance: Instance, codes: Codes, now: int, arrived_only: bool, le
     return bound
 
 
-@kernel
-def lower_bound(instance: Instance, codes: Codes, now: int, enough: int, scratch: Int) -> int:
-    """Least cost-to-go (as defined above) of a state at rest at time `now`.
-
-    `enough`: a bound this high is not improved further. `scratch`: from `bound_scratch`.
-    """
-    n, stages = instance.n, instance.stages
-    rows, at, wait, total, lengths = scratch[:n], scratch[n:], scratch[2 * n:], scratch[3 * n:], scratch[4 * n + stages:]
-    longest = chains = future_chains = own = context = shallow = parked = np.int64(0)
+@inner
+def _work(instance: Instance, codes: Int, monotone: Scalar, total: Int) -> Scalar:
+    """Work per cap of these positions; `monotone`: only bounds that never fall when a request has more to do."""
+    stages = instance.stages
+    own = context = shallow = parked = np.int64(0)
     prompted = False
-    future, count = n, 0
     for s in range(1, stages + 1):
         total[s] = 0
-    for row in range(n):
+    for row in range(instance.n):
         code = codes[row]
         if code == instance.done[row]:
             continue
-        chain = instance.chain[row, code]
-        rows[count], at[count], wait[count] = row, code, 0
-        if code == 0:
-            prompted = prompted or instance.prompt[row] > 0
-            if instance.arrival[row] > now:
-                wait[count] = instance.arrival[row] - now
-                chain += wait[count]
-                future = min(future, row)
-                future_chains += chain
-        count += 1
-        longest = max(longest, chain)
-        chains += chain
-        if instance.total:
-            continue
+        prompted = prompted or (code == 0 and instance.prompt[row] > 0)
         own += instance.floor_work[row, code]
         context += instance.context_work[row, code]
         shallow += instance.shallow[row, code]
         parked += int(instance.pool[row, code] == 2)
         for s in range(1, stages + 1):
             total[s] += instance.visits[row, code, s]
+    work = own
+    for s in range(1, stages + 1):
+        work += instance.cover[s, total[s]]
+    if instance.packing.shape[0] > 1 and (not monotone or instance.costs.start[2] <= instance.costs.seg[1, 1]):
+        work = max(work, context + instance.packing[shallow, total[2] - parked, parked])
+    return work + (instance.costs.prefill_fixed if prompted else 0)
+
+
+@inner
+def _late(instance: Instance, codes: Codes, now: Scalar, enough: Scalar, far: Int, total: Int, lengths: Int) -> Scalar:
+    """Bound from the clock of the last arrival: what cannot have been done by then, see the module."""
+    n = instance.n
+    last = instance.arrival[n - 1] - now
+    at, best = max(0, last - instance.longest), enough
+    while at <= last:
+        following, done, rest, longest = last + 1, np.int64(0), np.int64(0), np.int64(0)
+        for row in range(n):
+            code = codes[row]
+            far[row] = code
+            if code == instance.done[row]:
+                continue
+            wait = max(0, instance.arrival[row] - now) if code == 0 else 0
+            chain = instance.chain[row, code]
+            for ahead in range(code + 1, instance.done[row] + 1):
+                if ahead < instance.done[row] and instance.pool[row, ahead] > instance.depth[row, ahead]:
+                    continue  # nobody is ever there
+                reached = wait + chain - instance.chain[row, ahead]
+                if code == 0 and ahead <= instance.stages and instance.prompt[row] > 0:
+                    continue
+                if reached > at:
+                    following = min(following, reached)
+                    break
+                far[row] = ahead
+            if far[row] == instance.done[row]:
+                done += wait + chain
+            else:
+                rest += at
+            longest = max(longest, wait + chain)
+        if instance.total:
+            value = done + rest + _machines(instance, far, now, False, lengths)
+        else:
+            value = max(longest, at + _work(instance, far, True, total))
+        best = min(best, value)
+        if following > last:
+            break
+        at = following
+    return best
+
+
+@kernel
+def lower_bound(instance: Instance, codes: Codes, now: Scalar, enough: Scalar, scratch: Int) -> Scalar:
+    """Least cost-to-go (as defined above) of a state at rest at time `now`.
+
+    `enough`: a bound this high is not improved further. `scratch`: from `bound_scratch`.
+    """
+    n, stages = instance.n, instance.stages
+    rows, at, wait, total = scratch[:n], scratch[n:], scratch[2 * n:], scratch[3 * n:]
+    lengths = scratch[4 * n + stages:]
+    longest = chains = future_chains = np.int64(0)
+    future, count = n, 0
+    for row in range(n):
+        code = codes[row]
+        if code == instance.done[row]:
+            continue
+        chain = instance.chain[row, code]
+        rows[count], at[count], wait[count] = row, code, 0
+        if code == 0 and instance.arrival[row] > now:
+            wait[count] = instance.arrival[row] - now
+            chain += wait[count]
+            future = min(future, row)
+            future_chains += chain
+        count += 1
+        longest = max(longest, chain)
+        chains += chain
     if instance.total:
         bound = chains
     else:
-        work = own
-        for s in range(1, stages + 1):
-            work += instance.cover[s, total[s]]
-        if instance.packing.shape[0] > 1:
-            work = max(work, context + instance.packing[shallow, total[2] - parked, parked])
-        if prompted:
-            work += instance.costs.prefill_fixed
+        bound = max(longest, _work(instance, codes, False, total))
         if future < n:
-            longest = max(longest, instance.tail[future] - now)
-        bound = max(longest, work)
+            bound = max(bound, instance.tail[future] - now)
     if bound < enough and len(instance.pair_table) > 0:
         bound = max(bound, pair_bound(instance, at, wait, rows, count))
     if instance.total and bound < enough:
         bound = max(bound, _machines(instance, codes, now, False, lengths))
         if future < n and bound < enough:
             bound = max(bound, future_chains + _machines(instance, codes, now, True, lengths))
+    if future < n and bound < enough:
+        bound = max(bound, _late(instance, codes, now, enough, scratch[5 * n + stages + 2:], total, lengths))
     return bound
 
 
 def bound_scratch(instance: Instance) -> Int:
     """Working memory of `lower_bound`."""
-    return np.zeros(5 * instance.n + instance.stages + 2, np.int64)
+    return np.zeros(6 * instance.n + instance.stages + 2, np.int64)

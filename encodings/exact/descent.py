@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from xplain.encodings.exact.bounds import Codes
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import inner, kernel
+from xplain.encodings.exact.kernel import Scalar, inner, kernel
 from xplain.encodings.exact.launches import TOO_WIDE, Scratch, Steps, expand
 from xplain.encodings.exact.memo import UNKNOWN, Memo, Words, find, learn, write_key
 
@@ -29,7 +29,7 @@ class Stack(NamedTuple):
     """One level per state on the current path.
 
     window: only values below it are wanted · best: least cost found · floor: least bound of steps not resolved ·
-    first, count: its steps in the buffer · step: the one being followed. `pass_[0..3]`: phase, segment, running and
+    first, number: its steps in the buffer · step: the one being followed. `pass_[0..3]`: phase, segment, running and
     latched rows of the bottom state. `key`, `kinds`: scratch.
     """
 
@@ -39,7 +39,7 @@ class Stack(NamedTuple):
     best: Int
     floor: Int
     first: Int
-    count: Int
+    number: Int
     step: Int
     open: NDArray[np.bool_]
     pass_: Int
@@ -50,13 +50,14 @@ class Stack(NamedTuple):
 
 def new_stack(n: int, levels: int, room: int, words: int) -> Stack:
     """Room for `levels` states and `room` steps."""
-    return Stack(np.zeros((levels, n), np.int16), *(np.zeros(levels, np.int64) for _ in range(7)),
+    now, window, best, floor, first, number, step = (np.zeros(levels, np.int64) for _ in range(7))
+    return Stack(np.zeros((levels, n), np.int16), now, window, best, floor, first, number, step,
                  np.zeros(room, np.bool_), np.zeros(4, np.int64), np.zeros(6, np.int64), np.zeros(words, np.uint64),
                  np.zeros(n, np.int64))
 
 
 @kernel
-def begin(stack: Stack, codes: Codes, now: int, pass_: Int, window: int) -> None:
+def begin(stack: Stack, codes: Codes, now: Scalar, pass_: Int, window: Scalar) -> None:
     """Put a question at the bottom of the stack (at rest: after admissions)."""
     stack.codes[0, :] = codes
     stack.now[0], stack.window[0] = now, window
@@ -65,14 +66,15 @@ def begin(stack: Stack, codes: Codes, now: int, pass_: Int, window: int) -> None
 
 
 @inner
-def _enter(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack: Stack, level: int) -> int:
+def _enter(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack: Stack, level: Scalar) -> Scalar:
     """Expand the state of this level; FINISHED if that worked."""
     codes, now, window = stack.codes[level], stack.now[level], stack.window[level]
-    first = stack.first[level - 1] + stack.count[level - 1] if level else 0
+    first = stack.first[level - 1] + stack.number[level - 1] if level else 0
     phase, segment, running, latched = (np.int64(0), np.int64(0), np.int64(0), np.int64(0))
     if level == 0:
         phase, segment, running, latched = stack.pass_[0], stack.pass_[1], stack.pass_[2], stack.pass_[3]
-    count, dropped = expand(instance, codes, now, phase, segment, running, latched, np.bool_(False), window, scratch, steps, first)
+    count, dropped = expand(instance, codes, now, phase, segment, running, latched, np.bool_(False), window, scratch,
+                            steps, first)
     if count < 0:
         return WIDE if count == TOO_WIDE else STEPS_FULL
     best = UNKNOWN
@@ -89,13 +91,13 @@ def _enter(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack
                 best = min(best, steps.cost[k] + memo.upper[slot])
                 continue
         stack.open[k] = True
-    stack.first[level], stack.count[level] = first, count
+    stack.first[level], stack.number[level] = first, count
     stack.best[level], stack.floor[level] = best, dropped
     return FINISHED
 
 
 @kernel
-def descend(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack: Stack, allowance: int) -> int:
+def descend(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack: Stack, allowance: Scalar) -> Scalar:
     """Work until the question is answered (FINISHED; bounds in registers) or something runs out."""
     registers = stack.registers
     spent = 0
@@ -114,9 +116,10 @@ def descend(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stac
             spent += 1
             registers[NODES] += 1
             registers[TODO] = NEXT
-        first, count, best = stack.first[level], stack.count[level], stack.best[level]
+        first, count, best = stack.first[level], stack.number[level], stack.best[level]
         limit = min(best, stack.window[level])
-        chosen, lowest = np.int64(-1), UNKNOWN
+        chosen: Scalar = np.int64(-1)
+        lowest = UNKNOWN
         for k in range(first, first + count):
             if stack.open[k] and steps.bound[k] < lowest:
                 chosen, lowest = k, steps.bound[k]
@@ -156,8 +159,8 @@ def descend(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stac
 
 
 @kernel
-def follow(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack: Stack, codes: Codes, now: int,
-           pass_: Int, value: int, trail: Int) -> int:
+def follow(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack: Stack, codes: Codes, now: Scalar,
+           pass_: Int, value: Scalar, trail: Int) -> Scalar:
     """Read a schedule of cost `value`, proved optimal by `descend`, out of the memo: (rows, end) per step.
 
     Returns the number of steps; -1: a buffer is too small, -2: the memo holds no such schedule.

@@ -9,7 +9,8 @@ objectives searched here).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 from drex_runtime.errors import LimitError, RecordError
 from drex_runtime.records import CostProfile, ServerConfig, Workload
 from drex_runtime.scheduling.state import Objective
-from xplain.encodings.exact.kernel import kernel
+from xplain.encodings.exact.kernel import Scalar, kernel
 
-Int = NDArray[np.int64]
+Int = NDArray[Any]  # of np.int64; Any, so that elements mix with Python integers (see `Scalar`)
 MAX_REQUESTS = 62  # a set of rows is the bits of one signed 64-bit word
 MAX_PACKING_STEPS = 6_000_000
 
@@ -36,10 +37,10 @@ class Costs(NamedTuple):
     ramp_row: Int
     start: Int
     fill: Int
-    fill_row: int
-    rebatch: int
-    prefill_fixed: int
-    prefill_token: int
+    fill_row: Scalar
+    rebatch: Scalar
+    prefill_fixed: Scalar
+    prefill_token: Scalar
     level: Int
     slope: Int
     margin: Int
@@ -51,7 +52,7 @@ class Instance(NamedTuple):
     `cover[s, r]`: least cost of r row-visits of segment s in launches of at most cap rows. `packing[a, d, p]`
     (K = 1, empty if too large): least cost of launches for a shallow tokens, d deep tokens in pool 1 and p deep
     ones in pool 2, requests ignored. `tail[j]`: no schedule ends before it while request j has not arrived.
-    `pair_base`, `pair_table`: see `pairs` (empty until filled there).
+    `pair_base`, `pair_table`: see `pairs` (empty until filled there). `longest`: no launch takes longer.
     """
 
     n: int
@@ -81,6 +82,7 @@ class Instance(NamedTuple):
     kinds: int
     pair_base: Int
     pair_table: Int
+    longest: int
 
 
 def check_problem(workload: Workload, profile: CostProfile, config: ServerConfig, objective: Objective) -> None:
@@ -108,7 +110,7 @@ def _floors(seg: Int, cap: int, stages: int) -> tuple[Int, Int, Int]:
     level, slope, margin = (np.zeros(stages + 1, np.int64) for _ in range(3))
     for s in range(1, stages + 1):
         values = [int(value) for value in seg[s, 1:]]
-        steps = [right - left for left, right in zip(values, values[1:], strict=False)]
+        steps = [right - left for left, right in pairwise(values)]
         margin[s] = min([*steps, values[0]])
         chord = (values[-1] - values[0]) // (cap - 1) if cap > 1 else 0
         slope[s] = min(chord, min(value // rows for rows, value in enumerate(values, 1)))
@@ -182,13 +184,23 @@ def compile_instance(workload: Workload, profile: CostProfile, config: ServerCon
     instance = Instance(n, stages, cap, config.max_num_seqs, always_consult, objective == "total-completion",
                         dominance and safe, costs, arrival, prompt, 1 + count * stages, pool, depth, ctx, kind, chain,
                         visits, shallow, floor_work, spread_work, context_work, cover, packing,
-                        np.zeros(n + 1, np.int64), kinds, np.zeros((0, 0), np.int64), np.zeros(0, np.int64))
+                        np.zeros(n + 1, np.int64), kinds, np.zeros((0, 0), np.int64), np.zeros(0, np.int64),
+                        _longest(costs, cap, stages, ctx, prompt))
     fill_tail(instance)
     return instance
 
 
+def _longest(costs: Costs, cap: int, stages: int, ctx: Int, prompt: Int) -> int:
+    """Ticks that no launch exceeds."""
+    ticks: int = int(costs.start.max()) + costs.rebatch + int(costs.fill[cap])
+    for s in range(1, stages + 1):
+        ticks += int(costs.seg[s, cap]) + int(costs.ramp[s, cap]) + cap * int(costs.context[s]) * int(ctx.max())
+    prefill = int(costs.prefill_fixed + costs.prefill_token * int(prompt.sum()))
+    return max(ticks, prefill)
+
+
 @kernel
-def fill_cover(seg: Int, cap: int, stages: int, tokens: int) -> Int:
+def fill_cover(seg: Int, cap: Scalar, stages: Scalar, tokens: Scalar) -> Int:
     """cover[s, r], see Instance."""
     cover = np.zeros((stages + 1, tokens + 1), np.int64)
     for s in range(1, stages + 1):
@@ -201,7 +213,7 @@ def fill_cover(seg: Int, cap: int, stages: int, tokens: int) -> Int:
 
 
 @kernel
-def fill_packing(costs: Costs, cap: int, n: int, tokens: int, always: bool) -> Int:
+def fill_packing(costs: Costs, cap: Scalar, n: Scalar, tokens: Scalar, always: bool) -> Int:
     """packing[a, d, p] for K = 1: every launch of the model is one of the three kinds tried here.
 
     deep: p2 rows of pool 2 · full: i shallow and j deep rows of pool 1 joined by k of pool 2 · split: i leave at
@@ -236,9 +248,9 @@ def fill_packing(costs: Costs, cap: int, n: int, tokens: int, always: bool) -> I
 
 
 @kernel
-def fill_codes(depths: Int, count: Int, prompt: Int, costs: Costs, stages: int, always: bool, pool: Int, depth: Int,
+def fill_codes(depths: Int, count: Int, prompt: Int, costs: Costs, stages: Scalar, always: bool, pool: Int, depth: Int,
                ctx: Int, kind: Int, chain: Int, visits: Int, shallow: Int, floor_work: Int, spread_work: Int,
-               context_work: Int) -> int:
+               context_work: Int) -> Scalar:
     """Fill the [row, code] tables from the last code back; returns the number of classes.
 
     chain: least time in which the request alone could finish from here · visits[s]: passes of segment s it still
@@ -289,8 +301,9 @@ def fill_codes(depths: Int, count: Int, prompt: Int, costs: Costs, stages: int, 
 
 
 @kernel
-def _token(row: int, here: int, after: int, s: int, d: int, context: int, costs: Costs, stages: int, always: bool,
-           chain: Int, visits: Int, floor_work: Int, spread_work: Int, context_work: Int) -> None:
+def _token(row: Scalar, here: Scalar, after: Scalar, s: Scalar, d: Scalar, context: Scalar, costs: Costs,
+           stages: Scalar, always: bool, chain: Int, visits: Int, floor_work: Int, spread_work: Int,
+           context_work: Int) -> None:
     """One token of depth d waiting in pool s: its least cost alone, and its shares for the work bounds.
 
     A token leaves at a consulted ramp r >= d, or after the last segment. It gets into pool s's launch through a
@@ -324,13 +337,11 @@ def _token(row: int, here: int, after: int, s: int, d: int, context: int, costs:
                 alone += costs.ramp[r, 1]
                 floor_extra += costs.ramp_row[r]
                 spread_extra += costs.ramp_row[r]
-    best_alone, best_floor = min(best_alone, alone), min(best_floor, floor_extra)
-    best_spread = min(best_spread, spread_extra)
     for r in range(1, s):
         visits[row, here, r] = visits[row, after, r]
-    chain[row, here] = chain[row, after] + best_alone
-    floor_work[row, here] = floor_work[row, after] + best_floor + must_context
-    spread_work[row, here] = spread_work[row, after] + best_spread + must_spread + must_context
+    chain[row, here] = chain[row, after] + min(best_alone, alone)
+    floor_work[row, here] = floor_work[row, after] + min(best_floor, floor_extra) + must_context
+    spread_work[row, here] = spread_work[row, after] + min(best_spread, spread_extra) + must_spread + must_context
     context_work[row, here] = context_work[row, after] + must_context
 
 

@@ -7,6 +7,10 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+# An integer inside kernels: np.int64 when compiled, int or np.int64 when called from Python. Type checkers know no
+# common type of the two that allows arithmetic.
+Scalar = Any
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -17,4 +21,5 @@ def kernel(function: Function) -> Function:
 
 def inner(function: Function) -> Function:
     """As `kernel`, for functions that only other kernels call: nothing to call them from Python is compiled."""
-    return cast(Function, numba.njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
+    options: dict[str, Any] = {"cache": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(Function, numba.njit(**options)(function))

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 
 from xplain.encodings.exact.bounds import Codes, bound_scratch, lower_bound
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import inner, kernel
+from xplain.encodings.exact.kernel import Scalar, inner, kernel
 
 AT_REST, AFTER_SEGMENT, AT_RAMP, AT_JOIN = 0, 1, 2, 3  # as Phase
 PREFILL_END, IDLE_END = -1, 0  # values of Steps.end other than a segment
@@ -66,17 +66,18 @@ class Steps(NamedTuple):
 
 def new_steps(n: int, room: int) -> Steps:
     """An empty buffer for `room` steps."""
-    return Steps(np.zeros((room, n), np.int16), *(np.zeros(room, np.int64) for _ in range(5)), np.zeros(room, np.bool_))
+    ticks, cost, bound, rows, end = (np.zeros(room, np.int64) for _ in range(5))
+    return Steps(np.zeros((room, n), np.int16), ticks, cost, bound, rows, end, np.zeros(room, np.bool_))
 
 
 class Scratch(NamedTuple):
-    """Working memory of one expansion. subsets[s, :count[s]]: row sets of pool s to try, 0 first.
+    """Working memory of one expansion. subsets[s, :listed[s]]: row sets of pool s to try, 0 first.
 
     frames: passes under way (segment, rows, latched, ticks so far, phase).
     """
 
     subsets: Int
-    count: Int
+    listed: Int
     frames: Int
     lengths: Int
     order: Int
@@ -92,7 +93,7 @@ def new_scratch(instance: Instance, subsets: int) -> Scratch:
 
 
 @inner
-def bits(rows: int) -> int:
+def bits(rows: Scalar) -> Scalar:
     """Number of rows in a set."""
     count = 0
     while rows:
@@ -102,7 +103,7 @@ def bits(rows: int) -> int:
 
 
 @kernel
-def admit(instance: Instance, codes: Codes, now: int) -> None:
+def admit(instance: Instance, codes: Codes, now: Scalar) -> None:
     """Zero-prompt requests that have arrived take free places, in order."""
     free = instance.places
     for row in range(instance.n):
@@ -117,7 +118,7 @@ def admit(instance: Instance, codes: Codes, now: int) -> None:
 
 
 @inner
-def _list_subsets(instance: Instance, codes: Codes, greedy: bool, scratch: Scratch) -> bool:
+def _list_subsets(instance: Instance, codes: Codes, greedy: Scalar, scratch: Scratch) -> bool:
     """Row sets per pool, interchangeable rows in order only; greedy: rows of equal depth in order of urgency only.
 
     False if a pool has more sets than the scratch holds.
@@ -139,7 +140,7 @@ def _list_subsets(instance: Instance, codes: Codes, greedy: bool, scratch: Scrat
             order[j] = row
     for s in range(1, instance.stages + 1):
         scratch.subsets[s, 0] = 0
-        scratch.count[s], scratch.sets[s] = 1, 0
+        scratch.listed[s], scratch.sets[s] = 1, 0
     for i in range(n):
         row = order[i]
         s = instance.pool[row, codes[row]]
@@ -159,30 +160,30 @@ def _list_subsets(instance: Instance, codes: Codes, greedy: bool, scratch: Scrat
                 before = np.int64(1) << other
                 break
         scratch.sets[s] |= bit
-        have = scratch.count[s]
+        have = scratch.listed[s]
         for k in range(have):
             rows = scratch.subsets[s, k]
             if (rows & before) == before and bits(rows) < cap:
-                if scratch.count[s] >= width:
+                if scratch.listed[s] >= width:
                     return False
-                scratch.subsets[s, scratch.count[s]] = rows | bit
-                scratch.count[s] += 1
+                scratch.subsets[s, scratch.listed[s]] = rows | bit
+                scratch.listed[s] += 1
     return True
 
 
 @inner
-def _affine(values: Int, cap: int) -> bool:
+def _affine(values: Int, cap: Scalar) -> bool:
     """values[b] = level + slope * b for 1 <= b <= cap, level >= 0 (a launch of one row saves at least its slope)."""
     if values[1] < values[2] - values[1]:
         return False
+    constant = True
     for b in range(2, cap):
-        if values[b + 1] - values[b] != values[2] - values[1]:
-            return False
-    return True
+        constant = constant and values[b + 1] - values[b] == values[2] - values[1]
+    return constant
 
 
 @inner
-def is_lean(instance: Instance, codes: Codes, scratch: Scratch, rows: int, end: int) -> bool:
+def is_lean(instance: Instance, codes: Codes, scratch: Scratch, rows: Scalar, end: Scalar) -> bool:
     """The pass (K = 1, begun at rest) could take one more row by the rule *fuller is at least as good*."""
     costs, cap, always = instance.costs, instance.cap, instance.always
     b = bits(rows)
@@ -211,9 +212,8 @@ def is_lean(instance: Instance, codes: Codes, scratch: Scratch, rows: int, end: 
                and costs.start[2] <= costs.seg[1, 1] - (costs.seg[1, 2] - costs.seg[1, 1]))
     affine2 = exchange and _affine(costs.seg[2], cap)
     step2 = costs.seg[2, b + 1] - costs.seg[2, b]
-    if end == 2 and scratch.sets[2] & ~two:
-        if affine2 or (flat and step2 == 0):
-            return True
+    if end == 2 and scratch.sets[2] & ~two and (affine2 or (flat and step2 == 0)):
+        return True
     if b1 == 0:
         return False
     step1 = costs.seg[1, b1 + 1] - costs.seg[1, b1]
@@ -230,28 +230,22 @@ def is_lean(instance: Instance, codes: Codes, scratch: Scratch, rows: int, end: 
             if flat and grows == 0:
                 return True
             if affine1 and affine2 and costs.context[2] == 0:
-                if always:
-                    return slope2 == 0 and exits > 0
-                return slope2 <= ramp_row + fill_row
+                return bool((slope2 == 0 and exits > 0) if always else slope2 <= ramp_row + fill_row)
         return False
     if shallow_left:
         grows = step1 + ramp1 + costs.fill[exits + 1] - costs.fill[exits]
         if flat and grows == 0:
             return True
-        if affine1 and (ready or costs.fill[1] == fill_row) and (always or ramp_row + fill_row <= slope2):
-            if affine2:
-                return True
+        if affine1 and affine2 and (ready or costs.fill[1] == fill_row) and (always or ramp_row + fill_row <= slope2):
+            return True
     if deep_left and (parked or costs.rebatch == 0):
-        if flat and step1 + ramp1 == 0:
-            return True
-        if affine1 and affine2 and (always or ramp_row == 0):
-            return True
+        return bool((flat and step1 + ramp1 == 0) or (affine1 and affine2 and (always or ramp_row == 0)))
     return False
 
 
 @inner
-def record(instance: Instance, codes: Codes, now: int, ticks: int, out: int, rows: int, end: int, leaving: int,
-           parked_in: int, window: int, scratch: Scratch, steps: Steps, at: int) -> int:
+def record(instance: Instance, codes: Codes, now: Scalar, ticks: Scalar, out: Scalar, rows: Scalar, end: Scalar,
+           leaving: Scalar, parked_in: Scalar, window: Scalar, scratch: Scratch, steps: Steps, at: Scalar) -> Scalar:
     """Write the step at position `at`; returns the bound if it is below `window`, else minus that bound - 1.
 
     `out`: ticks until the rows `leaving` complete their token; the other `rows` are parked in pool `parked_in`.
@@ -294,15 +288,17 @@ def record(instance: Instance, codes: Codes, now: int, ticks: int, out: int, row
 
 
 @inner
-def _push(scratch: Scratch, top: int, s: int, rows: int, latched: int, ticks: int, phase: int) -> int:
+def _push(scratch: Scratch, top: Scalar, s: Scalar, rows: Scalar, latched: Scalar, ticks: Scalar,
+          phase: Scalar) -> Scalar:
     frames = scratch.frames
     frames[top, 0], frames[top, 1], frames[top, 2], frames[top, 3], frames[top, 4] = s, rows, latched, ticks, phase
     return top + 1
 
 
 @inner
-def expand(instance: Instance, codes: Codes, now: int, phase: int, segment: int, running: int, latched: int,
-           greedy: bool, window: int, scratch: Scratch, steps: Steps, base: int) -> tuple[int, int]:
+def expand(instance: Instance, codes: Codes, now: Scalar, phase: Scalar, segment: Scalar, running: Scalar,
+           latched: Scalar, greedy: Scalar, window: Scalar, scratch: Scratch, steps: Steps,
+           base: Scalar) -> tuple[Scalar, Scalar]:
     """Write the steps with bound < window from `base` on; returns (their number, least bound dropped).
 
     At rest, `segment`, `running` and `latched` are 0; otherwise they describe the pass under way, and the step is
@@ -330,8 +326,8 @@ def expand(instance: Instance, codes: Codes, now: int, phase: int, segment: int,
                 continue
             if base + count >= room:
                 return NO_ROOM, 0
-            bound = record(instance, codes, now, ticks, ticks, leaving, special, leaving, nowhere, window, scratch, steps,
-                           base + count)
+            bound = record(instance, codes, now, ticks, ticks, leaving, special, leaving, nowhere, window, scratch,
+                           steps, base + count)
             if bound >= 0:
                 count += 1
             else:
@@ -342,7 +338,7 @@ def expand(instance: Instance, codes: Codes, now: int, phase: int, segment: int,
         if top == 0:
             if phase != AT_REST:
                 return count, dropped
-            while first <= stages and next_set >= scratch.count[first]:
+            while first <= stages and next_set >= scratch.listed[first]:
                 first, next_set = first + 1, 1
             if first > stages:
                 return count, dropped
@@ -371,7 +367,7 @@ def expand(instance: Instance, codes: Codes, now: int, phase: int, segment: int,
                     dropped = min(dropped, -bound - 1)
                 continue
             at = AFTER_SEGMENT
-        if at == AFTER_SEGMENT or at == AT_RAMP:
+        if at in (AFTER_SEGMENT, AT_RAMP):
             consulted = ticks + (costs.ramp[s, b] if at == AFTER_SEGMENT else 0)
             ready = np.int64(0)
             for row in range(instance.n):
@@ -389,7 +385,7 @@ def expand(instance: Instance, codes: Codes, now: int, phase: int, segment: int,
                     dropped = min(dropped, -bound - 1)
             if instance.always or at == AT_RAMP:
                 ticks, held = consulted, held | ready
-        for k in range(scratch.count[s + 1]):
+        for k in range(scratch.listed[s + 1]):
             joined = scratch.subsets[s + 1, k]
             if b + bits(joined) <= cap:
                 if top >= len(scratch.frames):
@@ -398,7 +394,7 @@ def expand(instance: Instance, codes: Codes, now: int, phase: int, segment: int,
 
 
 @inner
-def _prefill(instance: Instance, codes: Codes, now: int) -> tuple[int, int]:
+def _prefill(instance: Instance, codes: Codes, now: Scalar) -> tuple[Scalar, Scalar]:
     """(ticks, rows) of a PREFILL now; (0, 0) if nothing can be prefilled."""
     free = instance.places
     for row in range(instance.n):

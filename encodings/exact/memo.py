@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xplain.encodings.exact.bounds import Codes
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import kernel
+from xplain.encodings.exact.kernel import Scalar, kernel
 
 Words = NDArray[np.uint64]
 UNKNOWN = np.int64(2**62)
@@ -42,7 +42,7 @@ def new_memo(instance: Instance, slots: int) -> Memo:
 
 
 @kernel
-def write_key(instance: Instance, codes: Codes, now: int, kinds: Int, key: Words) -> None:
+def write_key(instance: Instance, codes: Codes, now: Scalar, kinds: Int, key: Words) -> None:
     """The key of a state at rest; `kinds`: scratch of n."""
     n, count = instance.n, 0
     waiting = np.uint64(0)
@@ -75,7 +75,7 @@ def write_key(instance: Instance, codes: Codes, now: int, kinds: Int, key: Words
 
 
 @kernel
-def find(memo: Memo, key: Words) -> int:
+def find(memo: Memo, key: Words) -> Scalar:
     """The slot of the key, or of the free slot where it belongs."""
     h = np.uint64(0x9E3779B97F4A7C15)
     for w in range(len(key)):
@@ -98,7 +98,7 @@ def find(memo: Memo, key: Words) -> int:
 
 
 @kernel
-def learn(memo: Memo, key: Words, lower: int, upper: int) -> None:
+def learn(memo: Memo, key: Words, lower: Scalar, upper: Scalar) -> None:
     """Tighten what is known about the key's state."""
     slot = find(memo, key)
     if memo.lower[slot] < 0:

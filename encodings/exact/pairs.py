@@ -16,13 +16,13 @@ from __future__ import annotations
 import numpy as np
 
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import inner, kernel
+from xplain.encodings.exact.kernel import Scalar, inner, kernel
 
 MAX_PAIR_CELLS = 4_000_000
 
 
 def build_pairs(instance: Instance) -> tuple[Int, Int]:
-    """(base[i, j], table): the pair i < j at codes a, b is table[base[i, j] + a * (done[j] + 1) + b]; empty if K != 1."""
+    """(base, table): the pair i < j at codes a, b is table[base[i, j] + a * (done[j] + 1) + b]. Empty if K != 1."""
     n = instance.n
     sizes = instance.done + 1
     cells = (int(sizes.sum()) ** 2 - int((sizes**2).sum())) // 2
@@ -34,8 +34,8 @@ def build_pairs(instance: Instance) -> tuple[Int, Int]:
 
 
 @inner
-def _alone(instance: Instance, row: int, code: int, after: Int, ticks: Int, out: Int) -> int:
-    """What a launch can do for one row: writes (code after, ticks, ticks until it completes a token), returns how many."""
+def _alone(instance: Instance, row: Scalar, code: Scalar, after: Int, ticks: Int, out: Int) -> Scalar:
+    """Launches for one row: writes (code after, ticks, ticks until its token is out) of each; returns how many."""
     costs, context = instance.costs, instance.ctx[row, code]
     if instance.pool[row, code] == 2:
         entry = min(costs.start[2], costs.seg[1, 1] + (costs.ramp[1, 1] if instance.always else 0))
@@ -54,8 +54,8 @@ def _alone(instance: Instance, row: int, code: int, after: Int, ticks: Int, out:
 
 
 @inner
-def _together(instance: Instance, i: int, a: int, j: int, b: int, after_i: Int, after_j: Int, ticks: Int,
-              out: Int) -> int:
+def _together(instance: Instance, i: Scalar, a: Scalar, j: Scalar, b: Scalar, after_i: Int, after_j: Int, ticks: Int,
+              out: Int) -> Scalar:
     """Launches that serve both rows, as `_alone`."""
     costs = instance.costs
     first_context = second_context = np.int64(0)
@@ -135,7 +135,7 @@ def fill_pairs(instance: Instance, base: Int, table: Int) -> None:
 
 
 @inner
-def _value(total: bool, ticks: int, out: int, i_ends: bool, j_ends: bool, rest: int) -> int:
+def _value(total: bool, ticks: Scalar, out: Scalar, i_ends: bool, j_ends: bool, rest: Scalar) -> Scalar:
     """Objective of a step of the two and what follows, from its beginning."""
     ended = int(i_ends) + int(j_ends)
     if total:
@@ -146,7 +146,7 @@ def _value(total: bool, ticks: int, out: int, i_ends: bool, j_ends: bool, rest: 
 
 
 @inner
-def pair_bound(instance: Instance, codes: Int, wait: Int, rows: Int, count: int) -> int:
+def pair_bound(instance: Instance, codes: Int, wait: Int, rows: Int, count: Scalar) -> Scalar:
     """Bound on the cost-to-go from pairs of the `count` unfinished requests `rows`.
 
     codes, wait (ticks until arrival, 0 if past) and chain (wait included) are given per position in `rows`.

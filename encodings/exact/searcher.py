@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal
 
 import numpy as np
 
@@ -79,7 +78,7 @@ class Searcher:
             return Answer(lower, upper, "proved", 0, steps)
         if width or limits.nodes is not None or limits.seconds is not None:
             upper, steps, nodes = self.incumbent(position, max(1, width))
-        stopped = "proved"
+        stopped: Stopped = "proved"
         if lower < upper:
             stopped, below, best, spent = self.prove(position, upper, limits, nodes, began)
             nodes += spent
@@ -98,8 +97,8 @@ class Searcher:
         greedy = instance.n > GREEDY_FROM
         layers = beam.new_layers(instance, position.codes, width, trail, words)
         while True:
-            status = beam.run_beam(instance, new_memo(instance, slots), self.scratch, self.steps, layers, position.codes,
-                                   position.now, position.pass_, greedy, int(UNKNOWN))
+            status = beam.run_beam(instance, new_memo(instance, slots), self.scratch, self.steps, layers,
+                                   position.codes, position.now, position.pass_, greedy, int(UNKNOWN))
             if status == beam.DONE:
                 return int(layers.registers[beam.BEST]), beam.trail_of(layers), int(layers.registers[beam.NODES])
             if status == beam.WIDE:
@@ -163,8 +162,8 @@ class Searcher:
     def _deeper(self, more_steps: bool) -> None:
         """Enlarge the buffer of steps, or the stack, keeping what they hold."""
         levels, room = len(self.stack.now), len(self.steps.ticks)
-        stack = descent.new_stack(self.instance.n, levels if more_steps else 2 * levels, 2 * room if more_steps else room,
-                                  key_words(self.instance))
+        stack = descent.new_stack(self.instance.n, levels if more_steps else 2 * levels,
+                                  2 * room if more_steps else room, key_words(self.instance))
         for old, new in zip(self.stack, stack, strict=True):
             new[:len(old)] = old
         self.stack = stack

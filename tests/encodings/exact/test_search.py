@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -87,8 +88,9 @@ def test_dominance_changes_no_optimum_where_it_prunes_most() -> None:
     for seed in range(scaled(200, 2000, "dominance where its preconditions hold")):
         random = Random(seed)
         per_row, starts = random.choice((0, 0, 1, 3)), random.choice((0, 1, 4))
+        shallow, deep = (SegmentCost((random.randint(least, 9),), per_row) for least in (4, 1))
         profile = CostProfile(
-            "affine", (8,), (SegmentCost((random.randint(4, 9),), per_row), SegmentCost((random.randint(1, 9),), per_row)),
+            "affine", (8,), (shallow, deep),
             (LinearCost(random.randint(0, 2), random.choice((0, 0, 1))),), (starts,), rebatch=random.choice((0, 2)),
             kv_fill=LinearCost(random.choice((0, 1)), random.choice((0, 0, 1, 2))))
         workload = random_workload(random, random.randint(2, 4), 3)
@@ -105,7 +107,7 @@ def test_lower_bounds_bound_and_values_never_fall_along_a_run() -> None:
         states = list(random_run(case, Random(case.seed)))
         values = CostToGo(case.workload, case.profile, case.config, objective).values(states)
         assert all(value.proved for value in values)
-        assert all(before.upper <= after.upper for before, after in zip(values, values[1:], strict=False)), case.seed
+        assert all(before.upper <= after.upper for before, after in pairwise(values)), case.seed
         arrivals = tuple(request.arrival for request in case.workload.requests)
         assert values[-1].upper == objective_value(objective, states[-1].completed, arrivals, ())
         assert values[0] == solve(case.workload, case.profile, case.config, objective).interval
