@@ -86,4 +86,5 @@ def _verdict(subject: str, against: str, significant: Sequence[Region], bad: Rat
     cause = next((item for item in causes if item.ticks > 0 and item.kind != "unexamined"), None)
     why = f" Cause: {cause_text(cause)}." if cause else ""
     cure = f" Tuned: {tuning.reason}." if tuning and tuning.accepted else " No tuned setting is recommended."
-    return f"{subject} loses {worst.mean_gap:.0%} to {against} on average: {where_text(worst)}.{why}{cure}"
+    where = f"{'where ' if worst.predicates else ''}{where_text(worst)}"
+    return f"{subject} loses {worst.mean_gap:.0%} on average to {against} {where}.{why}{cure}"
