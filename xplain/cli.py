@@ -32,8 +32,8 @@ def analyze(
     profile: Profile = None,
     space: Annotated[Path | None, typer.Option(help="Input space (YAML). Default: EE scheduling.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Parameter of the subject: name=value.")] = None,
-    benchmark: Annotated[list[str] | None, typer.Option(help="policy:NAME, repeatable; the best of them at each "
-                         "point counts. The exact scale always uses the clairvoyant.")] = None,
+    benchmark: Annotated[list[str] | None, typer.Option(help="policy:NAME, repeatable: at operating scale the best "
+                         "of them at each point counts. The exact scale always uses the clairvoyant.")] = None,
     objective: Annotated[str, typer.Option(help="total-completion or makespan")] = "total-completion",
     requests: Annotated[int, typer.Option(help="Requests of the exact scale.")] = 5,
     tokens: Annotated[int, typer.Option(help="Tokens per request of the exact scale.")] = 4,
