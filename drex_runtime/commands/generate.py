@@ -42,6 +42,7 @@ def generate(
     from drex_runtime.execution.requests import SamplingParams
     from drex_runtime.policies.load import load_policy
     from drex_runtime.policies.settings import load_policy_config
+    from drex_runtime.progress import progress
     from drex_runtime.records import load_profile
 
     texts = prompts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
@@ -52,7 +53,8 @@ def generate(
     llm = LLM(opened.model, policy=table, settings=settings, profile=load_profile(profile) if profile else None,
               max_num_seqs=max_num_seqs, batch_max=max_batch_rows, tokenizer=opened.tokenizer)
     begun = time.perf_counter()
-    outputs = llm.generate(texts, SamplingParams(max_tokens, temperature, top_k, top_p, seed))
+    with progress(f"generating for {len(texts)} prompts"):
+        outputs = llm.generate(texts, SamplingParams(max_tokens, temperature, top_k, top_p, seed))
     seconds = time.perf_counter() - begun
     for prompt, output in zip(texts, outputs, strict=True):
         print(f"{prompt}{output.text}\n")

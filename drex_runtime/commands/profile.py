@@ -14,7 +14,7 @@ def profile(
     out: Annotated[Path, typer.Option(help="Where to write the profile (JSON).")] = Path("profile.json"),
     max_batch_rows: Annotated[int, typer.Option(help="Largest batch to measure.")] = 32,
     rounds: Annotated[int, typer.Option(help="Interleaved rounds over all points.")] = 5,
-    seconds: Annotated[float | None, typer.Option(help="Stop after the round that ends past this time.")] = 40.0,
+    seconds: Annotated[float | None, typer.Option(help="Stop after this time, but not before one full round.")] = 30.0,
     threads: Annotated[int | None, typer.Option(help="torch threads. Default: torch's own choice.")] = None,
 ) -> None:
     """Time every cost of the scheduling model on the real engine and fit a CostProfile.
@@ -22,12 +22,12 @@ def profile(
     The raw medians and the fit's error are stored with it.
     """
     import torch
-    from rich.console import Console
 
     from drex_runtime.commands.model_options import open_model
     from drex_runtime.errors import InputError
     from drex_runtime.profiling.fit import fit_profile
     from drex_runtime.profiling.measure import Plan, measure
+    from drex_runtime.progress import progress
     from drex_runtime.records import save_profile
 
     if max_batch_rows < 1 or rounds < 1:
@@ -38,9 +38,8 @@ def profile(
     loaded, folder = opened.model, opened.folder
     batches = tuple(size for size in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if size < max_batch_rows)
     plan = Plan((*batches, max_batch_rows), rounds=rounds, seconds=seconds)
-    console = Console(stderr=True)
-    with console.status("profiling") as status:
-        points, done = measure(loaded, plan, lambda text: status.update(f"profiling: {text}"))
+    with progress("profiling") as tell:
+        points, done = measure(loaded, plan, lambda text: tell(f"profiling: {text}"))
     fitted = fit_profile(points, plan, name=f"{folder.name}-{max_batch_rows}", model=folder.name,
                          num_segments=loaded.config.num_segments, dtype="float32", rounds=done)
     save_profile(out, fitted)

@@ -28,6 +28,7 @@ def replay(
     from drex_runtime.policies.load import load_policy
     from drex_runtime.policies.settings import load_policy_config
     from drex_runtime.profiling import replay as replaying
+    from drex_runtime.progress import progress
     from drex_runtime.records import ServerConfig, load_profile, load_workload
     from drex_runtime.records.files import write_atomic
 
@@ -35,7 +36,9 @@ def replay(
     costs = load_profile(profile)
     config = ServerConfig(max_batch_rows or max_num_seqs, max_num_seqs)
     bound = bind(table, costs, config, settings)
-    result = replaying.replay(open_model(model).model, bound, load_workload(workload).in_tick(costs.tick), seed=seed)
+    requests = load_workload(workload).in_tick(costs.tick)
+    with progress(f"replaying {len(requests.requests)} requests"):
+        result = replaying.replay(open_model(model).model, bound, requests, seed=seed)
     kinds = sorted({(item.launch.kind, item.launch.pool) for item in result.launches})
     print(f"{'launch':<10} {'count':>6} {'predicted ms':>13} {'measured ms':>12} {'median error':>13}")
     for kind, pool in kinds:

@@ -17,15 +17,13 @@ def train_demo(
     seed: Annotated[int, typer.Option(help="Seed of split, weights, batches and exits.")] = 0,
 ) -> None:
     """Train an early-exit Llama with KV sharing in the loop, choose its threshold, write model and card."""
-    from rich.console import Console
-
     from drex_runtime.commands.generate import print_card
     from drex_runtime.demo import make
+    from drex_runtime.progress import progress
 
-    console = Console(stderr=True)
-    with console.status("starting") as status:
+    with progress("starting") as show:
         def tell(message: str, step: TrainingProgress | None) -> None:
-            status.update(message or f"training: {step}")
+            show(message or f"training: {step}")
 
         make.train_demo(out, minutes, seed, tell)
     print_card(out)

@@ -48,7 +48,8 @@ class Plan:
 
 
 def measure(model: EarlyExitLlama, plan: Plan, progress: Progress = lambda _: None) -> tuple[list[Point], int]:
-    """All points of `plan` and the number of complete rounds (fewer than asked if `seconds` ran out)."""
+    """All points of `plan` and the number of complete rounds: fewer than asked once `seconds` are over, never less than
+    one, since every point is needed."""
     cases = [(batch, context) for batch in plan.batches for context in plan.contexts]
     most = model.config.max_positions - plan.tokens - 1
     cases = [(batch, min(context, most)) for batch, context in cases]
@@ -59,13 +60,13 @@ def measure(model: EarlyExitLlama, plan: Plan, progress: Progress = lambda _: No
     begun = time.monotonic()
     for done in range(plan.rounds):
         for number, (batch, context) in enumerate(cases, start=1):
+            if done and plan.seconds is not None and time.monotonic() - begun > plan.seconds:
+                return points, done
             progress(f"round {done + 1}/{plan.rounds}, case {number}/{len(cases)}: {batch} rows, context {context}")
             for depth in {deep, 1}:
                 points += _run(model, batch, context, depth, plan.tokens, None)
             if batch == 1:
                 points += _run(model, batch, context, deep, 1, max(1, context // 3))
-        if plan.seconds is not None and time.monotonic() - begun > plan.seconds * (done + 1) / (done + 2):
-            return points, done + 1
     return points, plan.rounds
 
 
