@@ -12,12 +12,12 @@ from drex_runtime.errors import InputError
 from drex_runtime.records import load_profile
 from drex_runtime.records.files import read_text
 from xplain.pipeline import analyze
-from xplain.problems.generator import DIMENSIONS, default_space
+from xplain.problems.generator import check_space, default_space
 from xplain.records import Analysis
 from xplain.report import write_report
 from xplain.request import AnalysisRequest, load_request, operating_problem
 from xplain.run_folder import check_free, load_analysis, load_samples, save_analysis
-from xplain.space import Space, load_space
+from xplain.space import load_space
 from xplain.tuning.tune import Plan, tune
 from xplain.tuning.write import write_tuned
 
@@ -30,7 +30,7 @@ def run_analyze(*, subject: str, profile: Path | None, space: Path | None, setti
     check_free(out)
     costs = load_profile(profile or _shipped_profile(console))
     wanted = load_space(space) if space else default_space(costs.max_rows)
-    _check_space(wanted, space)
+    check_space(wanted, str(space) if space else "default space")
     if max_num_seqs is not None:
         wanted = wanted.restricted("num_seqs", max_num_seqs)
     request = AnalysisRequest(subject=subject, space=wanted, settings=_parsed(settings),
@@ -85,15 +85,6 @@ def _shipped_profile(console: Console) -> Path:
                   "measures this machine's", soft_wrap=True)
     read_text(SHIPPED_PROFILE)
     return SHIPPED_PROFILE
-
-
-def _check_space(space: Space, path: Path | None) -> None:
-    missing = sorted(set(DIMENSIONS) - set(space.names))
-    unknown = sorted(set(space.names) - set(DIMENSIONS))
-    if missing or unknown:
-        raise InputError(str(path), "dimensions", ", ".join(unknown or missing),
-                         f"exactly the dimensions {', '.join(DIMENSIONS)} ({'unknown' if unknown else 'missing'} "
-                         "ones named)")
 
 
 def _parsed(settings: list[str]) -> dict[str, str]:

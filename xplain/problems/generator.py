@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from drex_runtime.errors import InputError
 from drex_runtime.records import CostProfile, Request, Workload
 from drex_runtime.traces.exits import ExitModel
 from xplain.records import Dimension, Point
@@ -28,6 +29,27 @@ DIMENSIONS = {
     "prompt_tokens": ("mean prompt length", "tokens"),
     "num_seqs": ("requests in flight (N)", ""),
 }
+
+# What a dimension may range over, and whether it counts something.
+LIMITS = {"load": (0.001, 1000.0, False), "exit_rate": (0.0, 1.0, False), "persistence": (0.0, 1.0, False),
+          "output_tokens": (1, 10**5, True), "prompt_tokens": (0, 10**6, True), "num_seqs": (1, 4096, True)}
+
+
+def check_space(space: Space, source: str) -> None:
+    """InputError unless `space` has exactly the dimensions of `default_space`, each within its limits."""
+    missing = sorted(set(DIMENSIONS) - set(space.names))
+    unknown = sorted(set(space.names) - set(DIMENSIONS))
+    if missing or unknown:
+        raise InputError(source, "dimensions", ", ".join(unknown or missing),
+                         f"exactly the dimensions {', '.join(DIMENSIONS)} ({'unknown' if unknown else 'missing'} "
+                         "ones named)")
+    for item in space.dimensions:
+        low, high, counts = LIMITS[item.name]
+        if item.low < low or item.high > high:
+            raise InputError(source, item.name, f"{item.low:g} to {item.high:g}", f"bounds from {low:g} to {high:g}")
+        if counts and not (item.integer and item.low == int(item.low) and item.high == int(item.high)):
+            raise InputError(source, item.name, f"{item.low:g} to {item.high:g}, integer: {item.integer}",
+                             "integer: true and whole bounds")
 
 
 def default_space(max_rows: int) -> Space:
