@@ -79,9 +79,14 @@ def load_samples(folder: Path) -> tuple[Sample, ...]:
     found = []
     for scale, name in (("operating", "samples.parquet"), ("exact", "samples-exact.parquet")):
         path = folder / name
-        if not path.exists():
-            continue
-        for row in pl.read_parquet(path).iter_rows(named=True):
+        if scale == "exact" and not path.exists():
+            continue  # written only if there are such samples
+        try:
+            table = pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            problem = str(error).partition("\n")[0]
+            raise InputError(str(path), "file", problem, "the samples of a finished run") from error
+        for row in table.iter_rows(named=True):
             def group(prefix: str, row: dict[str, float] = row) -> dict[str, float]:
                 return {key[len(prefix):]: value for key, value in row.items() if key.startswith(prefix)}
             benchmarks = {key: int(value) for key, value in group("benchmark:").items()}

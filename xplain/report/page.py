@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from drex_runtime.errors import InputError
+from drex_runtime.records.files import write_atomic
 from drex_runtime.records.ticks import Tick
 from xplain.records import Analysis, Evidence, Sample
 from xplain.report import units
@@ -36,12 +37,8 @@ def render_report(analysis: Analysis, samples: Sequence[Sample]) -> str:
 
 
 def write_report(path: Path, analysis: Analysis, samples: Sequence[Sample]) -> None:
-    """Write `render_report` to `path`. Raises InputError if it cannot be written."""
-    text = render_report(analysis, samples)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(str(path), "report", error.strerror, "a place that can be written") from error
+    """Write `render_report` to `path`, whole or not at all. Raises InputError if it cannot be written."""
+    write_atomic(path, render_report(analysis, samples))
 
 
 def _tick(analysis: Analysis) -> Tick:
