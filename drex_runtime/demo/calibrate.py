@@ -15,7 +15,7 @@ from drex_runtime.model.llama import EarlyExitLlama
 from drex_runtime.model.tokenizer import Tokenizer
 
 # Dense where a small model, which is rarely sure, takes its exits.
-THRESHOLDS = ("0.05", "0.075", "0.1", "0.125", "0.15", "0.2", "0.3", "0.4", "0.5", "0.7", "0.9", "1")
+THRESHOLDS = ("0.05", "0.1", "0.15", "0.2", "0.25", "0.3", "0.4", "0.5", "0.7", "0.9", "1")
 # The choice keeps a distance from the limits that the claim must meet, for it is made on other text.
 SAFE_RATES = (0.35, 0.65)
 SAFE_AGREEMENT = 0.96

@@ -44,10 +44,10 @@ class ThresholdRow:
 class Measurement:
     """How much held-out text is measured on (at most): prompts continued greedily, windows of given text."""
 
-    prompts: int = 96
+    prompts: int = 64
     prompt_tokens: int = 64
-    new_tokens: int = 96
-    windows: int = 64
+    new_tokens: int = 64
+    windows: int = 32
     window_tokens: int = 256
 
 

@@ -43,7 +43,7 @@ def test_the_claim_holds_on_held_out_text(card: Card, model: EarlyExitLlama) -> 
     corpus, tokenizer = read_corpus(card.seed), Tokenizer.load(DEMO_FOLDER)
     assert {d.name for d in corpus.training}.isdisjoint(card.held_out_documents)
     _, claim_on = halves(corpus.held_out)
-    sizes = Measurement(prompts=scaled(48, 96), new_tokens=64, windows=scaled(12, 64, "windows of held-out text"))
+    sizes = Measurement(prompts=scaled(48, 64), windows=scaled(12, 32, "windows of held-out text"))
     sample = draw_sample(claim_on, tokenizer, sizes)
     thresholds = [float(t) for t in model.config.thresholds]
     counts = generated(model, sample.prompts, sample.new_tokens, thresholds)
