@@ -44,9 +44,9 @@ class CompiledAttention:
         pool = tables.pool
         width = query.shape[1] * query.shape[2]
         out = torch.empty(query.shape[0], width)
-        arguments = (query.numpy(), key.numpy(), value.numpy(), pool.keys.numpy(), pool.values.numpy(),
-                     tables.base[segment - 1], tables.stride[segment - 1], launch.rows, launch.lengths,
-                     launch.write_base, launch.write_stride, offset, out.numpy())
+        arguments = (query.numpy(), key.numpy(), value.numpy(), *pool.arrays, tables.base[segment - 1],
+                     tables.stride[segment - 1], launch.rows, launch.lengths, launch.write_base, launch.write_stride,
+                     offset, out.numpy())
         shares = min(torch.get_num_threads(), 2 * launch.total * width // WORTH_A_THREAD)
         if shares <= 1:
             _attend(0, len(launch.rows), *arguments)

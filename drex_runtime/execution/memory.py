@@ -16,14 +16,14 @@ from drex_runtime.kv.pool import CellLayout, KVPool, blocks_needed
 from drex_runtime.kv.tables import KVTables
 from drex_runtime.model import ModelConfig
 
-TOKENS_PER_BLOCK = 16  # of the longest segment, where block_cells is not given
+TOKENS_PER_BLOCK = 32  # of the longest segment, where block_cells is not given
 
 
 @dataclass(frozen=True, slots=True)
 class KVConfig:
     """Room for `sequences` requests of `capacity_tokens` tokens each at full depth (or more that are shorter).
 
-    `block_cells` per superblock (None: 16 tokens of the longest segment). `layout`: see `KVPool`.
+    `block_cells` per superblock (None: 32 tokens of the longest segment). `layout`: see `KVPool`.
     """
 
     capacity_tokens: int

@@ -10,6 +10,7 @@ Source: design of the runtime, section KV cache; superblocks after vLLM's page p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -56,6 +57,11 @@ class KVPool:
         self.block_segment = np.zeros(num_blocks, dtype=np.int64)
         self._free = np.arange(num_blocks - 1, -1, -1)
         self._top = num_blocks
+
+    @cached_property
+    def arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`keys`, `values` as NumPy sees them (float32 pools only); the same memory."""
+        return self.keys.numpy(), self.values.numpy()
 
     @property
     def bytes_per_cell(self) -> int:
