@@ -21,9 +21,10 @@ from xplain import cli as xplain_cli
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAINS = {"drex": drex_cli.main, "xplain": xplain_cli.main}
-SMALL = {"--evaluations": "20", "--trials": "4", "--max-tokens": "4"}  # instead of the README's values
+SMALL = {"--evaluations": "10", "--trials": "4", "--max-tokens": "4"}  # instead of the README's values
 EXTRA = {("drex", "profile"): ["--rounds", "1", "--seconds", "1", "--max-batch-rows", "16"],
-         ("xplain", "analyze"): ["--requests", "3", "--tokens", "2", "--jobs", "1"]}
+         ("xplain", "analyze"): ["--requests", "3", "--tokens", "2", "--max-num-seqs", "4", "--jobs", "1"],
+         ("xplain", "tune"): ["--jobs", "1"]}
 PAGES = ["README.md", "docs/one-request.md", "docs/bring-your-own-policy.md", "examples/README.md"]
 
 
@@ -45,6 +46,7 @@ def made_small(words: list[str]) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # half a minute of one core; shared machines can be many times slower
 def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                             capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
