@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from drex_runtime import command_line
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   context_settings={"help_option_names": ["-h", "--help"]})
-progress_console = Console(stderr=True)
 
 Profile = Annotated[Path | None, typer.Option(help="Cost profile (JSON). Default: the one shipped for the demo model.")]
 
@@ -54,7 +52,7 @@ def analyze(
     run_analyze(subject=subject, profile=profile, space=space, settings=set_ or [], benchmarks=benchmark or [],
                 objective=objective, requests=requests, tokens=tokens, threshold=threshold, budget=budget,
                 evaluations=evaluations, max_num_seqs=max_num_seqs, jobs=jobs, seed=seed, out=folder,
-                command="xplain " + shlex.join(sys.argv[1:]), console=progress_console)
+                command="xplain " + shlex.join(sys.argv[1:]))
 
 
 @app.command()
@@ -69,7 +67,7 @@ def tune(
     """Search the parameters that the causes of RUN name, check them on held-out workloads, write tuned.yaml."""
     from xplain.commands import run_tune
 
-    run_tune(run, trials, tuple(parameters or ()), out or run / "tuned.yaml", jobs, progress_console)
+    run_tune(run, trials, tuple(parameters or ()), out or run / "tuned.yaml", jobs)
 
 
 @app.command()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from drex_runtime.errors import InputError
+from drex_runtime.progress import progress
 from drex_runtime.records import load_profile
 from drex_runtime.records.files import read_text
 from xplain.pipeline import analyze
@@ -25,10 +25,10 @@ SHIPPED_PROFILE = Path(__file__).parent.parent / "drex_runtime" / "data" / "prof
 
 
 def run_analyze(*, subject: str, profile: Path | None, space: Path | None, settings: list[str], benchmarks: list[str],
-                max_num_seqs: int | None, out: Path, console: Console, **rest: Any) -> None:
+                max_num_seqs: int | None, out: Path, **rest: Any) -> None:
     """Check everything first, analyse, print the verdict and the report's path."""
     check_free(out)
-    costs = load_profile(profile or _shipped_profile(console))
+    costs = load_profile(profile or _shipped_profile())
     wanted = load_space(space) if space else default_space(costs.max_rows)
     check_space(wanted, str(space) if space else "default space")
     if max_num_seqs is not None:
@@ -37,13 +37,13 @@ def run_analyze(*, subject: str, profile: Path | None, space: Path | None, setti
                               benchmarks=_policies(benchmarks), **rest)
     operating_problem(request, costs).bound(operating_problem(request, costs).heuristic,
                                             {"num_seqs": wanted.dimension("num_seqs").low})
-    with console.status(f"analysing {subject}") as status:
-        analysis = analyze(request, costs, out, lambda text: status.update(text))
+    with progress(f"analysing {subject}") as tell:
+        analysis = analyze(request, costs, out, tell)
     _print_verdict(analysis)
     print(out / "report.html")
 
 
-def run_tune(run: Path, trials: int, parameters: tuple[str, ...], out: Path, jobs: int, console: Console) -> None:
+def run_tune(run: Path, trials: int, parameters: tuple[str, ...], out: Path, jobs: int) -> None:
     """Tune again from the records of a run, with its own budget; updates analysis.json and the report."""
     request, analysis = load_request(run / "request.json"), load_analysis(run)
     problem = operating_problem(request, load_profile(run / "profile.json"))
@@ -55,9 +55,8 @@ def run_tune(run: Path, trials: int, parameters: tuple[str, ...], out: Path, job
             raise InputError(f"policy {problem.heuristic.name}", "parameter", name, f"one of {known}")
     samples = [item for item in load_samples(run) if item.scale == "operating" and item.origin != "held-out"]
     plan = Plan(trials=trials, parameters=parameters, seed=request.seed, jobs=jobs)
-    with console.status("tuning") as status:
-        tuning = tune(problem, samples, analysis.regions, analysis.attributions, plan,
-                      lambda text: status.update(text))
+    with progress("tuning") as tell:
+        tuning = tune(problem, samples, analysis.regions, analysis.attributions, plan, tell)
     analysis = replace(analysis, tuning=tuning)
     write_tuned(out, request, analysis)
     save_analysis(run, analysis)
@@ -80,9 +79,9 @@ def _print_verdict(analysis: Analysis) -> None:
         print(f"- {finding.title}: {finding.where}. {finding.cost} [{finding.evidence}]")
 
 
-def _shipped_profile(console: Console) -> Path:
-    console.print(f"no --profile: using the one shipped for the demo model ({SHIPPED_PROFILE.name}); `drex profile` "
-                  "measures this machine's", soft_wrap=True)
+def _shipped_profile() -> Path:
+    print(f"no --profile: using the one shipped for the demo model ({SHIPPED_PROFILE.name}); `drex profile` measures "
+          "this machine's", file=sys.stderr)
     read_text(SHIPPED_PROFILE)
     return SHIPPED_PROFILE
 
