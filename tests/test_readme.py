@@ -46,7 +46,7 @@ def made_small(words: list[str]) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # half a minute of one core; shared machines can be many times slower
+@pytest.mark.timeout(1800)  # under a minute of one core; shared machines can be many times slower
 def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                             capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
