@@ -22,7 +22,7 @@ LENGTH_SIGMA = 0.5
 IntArray = npt.NDArray[np.int64]
 
 DIMENSIONS = {
-    "load": ("offered load (1 = the decode capacity of full passes)", ""),
+    "load": ("offered load", ""),
     "exit_rate": ("exit rate", ""),
     "persistence": ("persistence of exits along a request", ""),
     "output_tokens": ("mean output length", "tokens"),
@@ -55,7 +55,7 @@ def check_space(space: Space, source: str) -> None:
 def default_space(max_rows: int) -> Space:
     """The default space of EE scheduling at operating scale; N goes up to what the profile covers, at most 32."""
     dimensions = (
-        Dimension("load", 0.2, 2.0, meaning=DIMENSIONS["load"][0]),
+        Dimension("load", 0.2, 2.0, meaning="offered load (1 = the decode capacity of full passes)"),
         Dimension("exit_rate", 0.0, 1.0, meaning=DIMENSIONS["exit_rate"][0]),
         Dimension("persistence", 0.0, 0.9, meaning=DIMENSIONS["persistence"][0]),
         Dimension("output_tokens", 4, 32, integer=True, log=True, unit="tokens", meaning="mean output length"),
