@@ -106,7 +106,7 @@ def test_interrupted_by_ctrl_c_nothing_is_left(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
-    assert out == "" and "Traceback" not in err and "interrupted" in err
+    assert out == "" and "Traceback" not in err
     assert everything_in(tmp_path) == ["profile.json", "runs"]
 
 

@@ -157,5 +157,6 @@ def test_an_unknown_tick_and_a_place_that_cannot_be_written_are_errors(tmp_path:
     analysis, samples = example(hostile=False)
     with pytest.raises(InputError, match="tick"):
         render_report(replace(analysis, tick="fortnights"), samples)
+    (tmp_path / "file").write_text("no folder")
     with pytest.raises(InputError, match="report"):
-        write_report(tmp_path / "missing" / "report.html", analysis, samples)
+        write_report(tmp_path / "file" / "report.html", analysis, samples)
