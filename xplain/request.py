@@ -21,6 +21,8 @@ from xplain.records import STRICT
 from xplain.space import Space
 
 SCHEMA = "xplain-request/1"
+# When one exact search gives up; the nodes take about as long on one core.
+EXACT_SECONDS, EXACT_NODES = 2.0, 10_000
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,10 @@ def operating_problem(request: AnalysisRequest, profile: CostProfile) -> Operati
 
 
 def exact_problem(request: AnalysisRequest, profile: CostProfile) -> ExactProblem:
-    """The exact scale of a request."""
+    """The exact scale of a request. Searches are cut short by time, or by size where results must repeat."""
+    limits = Limits(seconds=EXACT_SECONDS) if request.evaluations is None else Limits(nodes=EXACT_NODES)
     return ExactProblem(contender(request.subject, request.settings), profile, request.objective, request.threshold,
-                        requests=request.requests, tokens=request.tokens, limits=Limits(seconds=2.0))
+                        requests=request.requests, tokens=request.tokens, limits=limits)
 
 
 _ADAPTER = TypeAdapter(AnalysisRequest)
