@@ -20,8 +20,8 @@ Total completion, sum over unfinished requests of completion - t: the largest of
 - the same machines for the requests that have arrived, plus arrival and chain of each one to come.
 
 While requests are still to come (*late*): let R be the last arrival and t the last moment of decision up to R; no
-launch takes longer than `longest`, so t > R - longest. By t every request has at most come as far as its launches alone,
-one row wide, would take it, and all the rest of the work is done after t: t + (work or machines of the positions
+launch takes longer than `longest`, so t > R - longest. By t every request has at most come as far as its launches
+alone, one row wide, would take it, and all the rest of the work is done after t: t + (work or machines of the positions
 *furthest by t*) bounds. The minimum over t is taken at the moments where a furthest position changes. This needs
 bounds that do not fall when a request has more to do; `packing` qualifies only if start <= segment 1.
 """
