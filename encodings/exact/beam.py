@@ -1,10 +1,10 @@
-"""Good schedules quickly: beam search over steps, best lower bounds first.
+"""Good schedules quickly, and proofs: beam search over steps, best lower bounds first.
 
 States wait in buckets by the work that remains, which every launch reduces (IDLE leads back to the same bucket), and
 are taken from the fullest bucket on, so that states are compared with their like. Each is expanded (greedy: rows of
 equal depth in order of urgency only, else every row set), steps that cannot beat the incumbent are dropped, and the
-`width` of a bucket with the least cost + bound go on. If nothing was ever cut and the expansion is not greedy, the
-result is exact.
+`width` of a bucket with the least cost + bound go on. Unless greedy, no schedule costs less than
+the smaller of the result and the least bound cut: if nothing was cut, the result is exact.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from xplain.encodings.exact.kernel import Scalar, inner, kernel
 from xplain.encodings.exact.launches import NO_ROOM, TOO_WIDE, Scratch, Steps, expand
 from xplain.encodings.exact.memo import UNKNOWN, Memo, Words, find, learn, write_key
 
-DONE, GROW_STEPS, GROW_SEEN, GROW_TRAIL, WIDE = 0, 1, 2, 3, 4
-# Registers: cost of the incumbent, its trail position, least bound cut off, states expanded, trail length.
-BEST, BEST_AT, CUT, NODES, TRAIL = 0, 1, 2, 3, 4
+DONE, GROW_STEPS, GROW_SEEN, GROW_TRAIL, WIDE, PAUSED = 0, 1, 2, 3, 4, 5
+# Registers: cost of the incumbent, its trail position, least bound cut off, states expanded, trail length; then where
+# the search is: bucket, states taken from it, the next of them, 1 while that is the state asked about, 1 once begun.
+BEST, BEST_AT, CUT, NODES, TRAIL, BUCKET, TAKEN, NEXT, ROOT, BEGUN = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 
 
 class Layers(NamedTuple):
@@ -58,7 +59,7 @@ def new_layers(instance: Instance, codes: Codes, width: int, trail: int, words: 
     now_now, now_cost, now_at = (np.zeros(width, np.int64) for _ in range(3))
     return Layers(np.zeros((buckets * room, n), np.int16), now, cost, value, at, rows, end, np.zeros(buckets, np.int64),
                   np.zeros((width, n), np.int16), now_now, now_cost, now_at, np.zeros(room, np.int64),
-                  np.zeros((trail, 3), np.int64), np.zeros(5, np.int64), np.zeros(words, np.uint64),
+                  np.zeros((trail, 3), np.int64), np.zeros(10, np.int64), np.zeros(words, np.uint64),
                   np.zeros(n, np.int64))
 
 
@@ -124,68 +125,92 @@ def _take(layers: Layers, bucket: Scalar, width: Scalar) -> Scalar:
 
 @kernel
 def run_beam(instance: Instance, seen: Memo, scratch: Scratch, steps: Steps, layers: Layers, codes: Codes, now: Scalar,
-             pass_: Int, greedy: bool, upper: Scalar) -> Scalar:
-    """Search for a schedule that costs less than `upper`; DONE, or what has to be enlarged before trying again.
+             pass_: Int, greedy: Scalar, upper: Scalar, allowance: Scalar) -> Scalar:
+    """Search for a schedule that costs less than `upper`.
 
-    `seen` is empty: it keeps, per state, the least cost at which it was reached.
+    DONE, PAUSED after `allowance` states, or what has to be enlarged; call again with the same arguments to go on (a
+    state may then be expanded twice, which changes nothing). `seen`: per state, the least cost at which it was reached.
     """
     registers, width, room = layers.registers, len(layers.now_now), len(layers.order)
-    registers[BEST], registers[BEST_AT], registers[CUT], registers[TRAIL] = upper, -1, UNKNOWN, 0
-    layers.size[:] = 0
-    layers.now_codes[0, :] = codes
-    layers.now_now[0], layers.now_cost[0], layers.now_at[0] = now, 0, -1
-    phase, segment, running, latched = pass_[0], pass_[1], pass_[2], pass_[3]
-    taken, bucket, nothing = 1, len(layers.size) - 1, np.int64(0)
+    if registers[BEGUN] == 0:
+        registers[BEST], registers[BEST_AT], registers[CUT], registers[TRAIL] = upper, -1, UNKNOWN, 0
+        layers.size[:] = 0
+        layers.now_codes[0, :] = codes
+        layers.now_now[0], layers.now_cost[0], layers.now_at[0] = now, 0, -1
+        registers[BUCKET], registers[TAKEN], registers[NEXT] = len(layers.size) - 1, 1, 0
+        registers[ROOT], registers[BEGUN] = 1, 1
+    nothing, spent = np.int64(0), 0
     while True:
-        for i in range(taken):
+        while registers[NEXT] < registers[TAKEN]:
+            i = registers[NEXT]
             reached = layers.now_cost[i]
-            if reached >= registers[BEST]:
-                continue
-            registers[NODES] += 1
-            got, _ = expand(instance, layers.now_codes[i], layers.now_now[i], phase, segment, running, latched, greedy,
-                            registers[BEST] - reached, scratch, steps, nothing)
-            if got == NO_ROOM:
-                return GROW_STEPS
-            if got == TOO_WIDE:
-                return WIDE
-            for k in range(got):
-                value, cost = reached + steps.bound[k], reached + steps.cost[k]
-                if value >= registers[BEST]:
-                    continue
-                if steps.done[k]:
-                    if registers[TRAIL] >= len(layers.trail):
-                        return GROW_TRAIL
-                    registers[BEST] = value
-                    _mark(layers, layers.now_at[i], steps.rows[k], steps.end[k])
-                    registers[BEST_AT] = registers[TRAIL] - 1
-                    continue
-                after = layers.now_now[i] + steps.ticks[k]
-                write_key(instance, steps.codes[k], after, layers.kinds, layers.key)
-                if 2 * seen.size[0] + 2 >= len(seen.lower):
-                    return GROW_SEEN
-                slot = find(seen, layers.key)
-                if seen.lower[slot] >= 0:
-                    if seen.upper[slot] <= cost:
-                        continue
-                    seen.upper[slot] = cost
-                else:
-                    learn(seen, layers.key, nothing, cost)
-                to = remaining(instance, steps.codes[k])
-                if layers.size[to] == room:
-                    _shrink(layers, to, width)
-                at = to * room + layers.size[to]
-                layers.codes[at, :] = steps.codes[k]
-                layers.now[at], layers.cost[at], layers.value[at] = after, cost, value
-                layers.at[at], layers.rows[at], layers.end[at] = layers.now_at[i], steps.rows[k], steps.end[k]
-                layers.size[to] += 1
-        phase, segment, running, latched = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+            if reached < registers[BEST]:
+                if spent >= allowance:
+                    return PAUSED
+                phase, segment, running, latched = nothing, nothing, nothing, nothing
+                if registers[ROOT] == 1:
+                    phase, segment, running, latched = pass_[0], pass_[1], pass_[2], pass_[3]
+                got, _ = expand(instance, layers.now_codes[i], layers.now_now[i], phase, segment, running, latched,
+                                greedy, registers[BEST] - reached, scratch, steps, nothing)
+                if got == NO_ROOM:
+                    return GROW_STEPS
+                if got == TOO_WIDE:
+                    return WIDE
+                status = _place(instance, seen, steps, layers, i, got, width, room)
+                if status != DONE:
+                    return status
+                spent += 1
+                registers[NODES] += 1
+            registers[NEXT] += 1
+            registers[ROOT] = 0
+        bucket = registers[BUCKET]
         while bucket >= 0 and layers.size[bucket] == 0:
             bucket -= 1
+        registers[BUCKET] = bucket
         if bucket < 0:
             return DONE
         taken = _take(layers, bucket, width)
         if taken < 0:
             return GROW_TRAIL
+        registers[TAKEN], registers[NEXT] = taken, 0
+
+
+@inner
+def _place(instance: Instance, seen: Memo, steps: Steps, layers: Layers, i: Scalar, got: Scalar, width: Scalar,
+           room: Scalar) -> Scalar:
+    """Put the `got` steps from state i into their buckets; DONE, or what is full."""
+    registers, reached = layers.registers, layers.now_cost[i]
+    for k in range(got):
+        value, cost = reached + steps.bound[k], reached + steps.cost[k]
+        if value >= registers[BEST]:
+            continue
+        if steps.done[k]:
+            if registers[TRAIL] >= len(layers.trail):
+                return GROW_TRAIL
+            registers[BEST] = value
+            _mark(layers, layers.now_at[i], steps.rows[k], steps.end[k])
+            registers[BEST_AT] = registers[TRAIL] - 1
+            continue
+        after = layers.now_now[i] + steps.ticks[k]
+        write_key(instance, steps.codes[k], after, layers.kinds, layers.key)
+        if 2 * seen.size[0] + 2 >= len(seen.lower):
+            return GROW_SEEN
+        slot = find(seen, layers.key)
+        if seen.lower[slot] >= 0:
+            if seen.upper[slot] <= cost:
+                continue
+            seen.upper[slot] = cost
+        else:
+            learn(seen, layers.key, np.int64(0), cost)
+        to = remaining(instance, steps.codes[k])
+        if layers.size[to] == room:
+            _shrink(layers, to, width)
+        at = to * room + layers.size[to]
+        layers.codes[at, :] = steps.codes[k]
+        layers.now[at], layers.cost[at], layers.value[at] = after, cost, value
+        layers.at[at], layers.rows[at], layers.end[at] = layers.now_at[i], steps.rows[k], steps.end[k]
+        layers.size[to] += 1
+    return DONE
 
 
 @inner

@@ -1,7 +1,8 @@
 """One problem, its memo and its buffers: answers questions about states within limits.
 
-A question is answered in two steps: a beam gives an incumbent, then depth-first branch and bound either improves it
-or proves that nothing is better. The memo of proved bounds is kept for the next question.
+A question is answered in two steps: a narrow beam gives an incumbent; then small problems are settled by depth-first
+branch and bound, whose memo of proved bounds serves the next question, and larger ones by complete beams of growing
+width, which expand every state at most once per width and end with a proof when nothing had to be cut.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from xplain.encodings.exact.pairs import build_pairs
 from xplain.encodings.exact.positions import Position, check_clock
 from xplain.encodings.exact.results import Limits, Stopped
 
-SLICE = 4096  # states between two looks at the clock
+SLICE = 128  # states between two looks at the clock
+DEPTH_FIRST_TOKENS = 24  # more tokens than that: widening beams instead of depth first
+FIRST_WIDTH = 64
+MAX_BEAM = 1 << 26  # width * requests * tokens
 MAX_SUBSETS = 1 << 16
 GREEDY_FROM = 5  # with more requests than that the beam tries rows of equal depth in order of urgency only
 MAX_CLOCK = 2**60
@@ -49,6 +53,7 @@ class Searcher:
                                     dominance=dominance)
         pair_base, pair_table = build_pairs(instance)
         self.instance = instance._replace(pair_base=pair_base, pair_table=pair_table)
+        self.tokens = workload.num_tokens
         n = self.instance.n
         self.scratch = new_scratch(self.instance, 256)
         self.steps = new_steps(n, 512)
@@ -74,12 +79,15 @@ class Searcher:
         lower, upper = self.known(position)
         steps: list[tuple[int, int]] = []
         nodes = 0
+        stopped: Stopped = "proved"
         if lower == upper:
             return Answer(lower, upper, "proved", 0, steps)
-        if width or limits.nodes is not None or limits.seconds is not None:
-            upper, steps, nodes = self.incumbent(position, max(1, width))
-        stopped: Stopped = "proved"
-        if lower < upper:
+        wide = self.tokens > DEPTH_FIRST_TOKENS
+        if width or wide or limits.nodes is not None or limits.seconds is not None:
+            upper, steps, nodes = self.incumbent(position, max(1, width), began)
+        if lower < upper and wide:
+            stopped, lower, upper, steps, nodes = self.widen(position, lower, upper, steps, limits, nodes, began)
+        elif lower < upper:
             stopped, below, best, spent = self.prove(position, upper, limits, nodes, began)
             nodes += spent
             lower = min(max(lower, below), upper, best)
@@ -90,27 +98,66 @@ class Searcher:
             learn(self.memo, self.stack.key, lower, upper)
         return Answer(lower, upper, "proved" if lower == upper else stopped, nodes, steps)
 
-    def incumbent(self, position: Position, width: int) -> tuple[int, list[tuple[int, int]], int]:
-        """A beam's cost, steps and number of states."""
-        instance, words = self.instance, key_words(self.instance)
-        slots, trail = 1024, 64 * width + 256
-        greedy = instance.n > GREEDY_FROM
-        layers = beam.new_layers(instance, position.codes, width, trail, words)
+    def incumbent(self, position: Position, width: int, began: float) -> tuple[int, list[tuple[int, int]], int]:
+        """Cost, steps and number of states of a narrow beam (widened if all its states lead to ones it has cut)."""
         while True:
-            status = beam.run_beam(instance, new_memo(instance, slots), self.scratch, self.steps, layers,
-                                   position.codes, position.now, position.pass_, greedy, int(UNKNOWN))
+            upper, steps, _, nodes, _ = self.beam(position, width, int(UNKNOWN), True, Limits(), 0, began)
+            if steps:
+                return upper, steps, nodes
+            width *= 4
+
+    def widen(self, position: Position, lower: int, upper: int, steps: list[tuple[int, int]], limits: Limits,
+              nodes: int, began: float) -> tuple[Stopped, int, int, list[tuple[int, int]], int]:
+        """Complete beams of growing width until nothing is cut: (why it stopped, lower, upper, steps, states)."""
+        width = FIRST_WIDTH
+        while True:
+            best, found, cut, spent, stopped = self.beam(position, width, upper, False, limits, nodes, began)
+            nodes += spent
+            if best < upper:
+                upper, steps = best, found
+            if stopped != "proved":
+                return stopped, lower, upper, steps, nodes
+            lower = max(lower, min(upper, cut))
+            if lower == upper:
+                return "proved", lower, upper, steps, nodes
+            if width * len(position.codes) * self.tokens > MAX_BEAM:
+                return "memory", lower, upper, steps, nodes
+            width *= 8
+
+    def beam(self, position: Position, width: int, upper: int, greedy: bool, limits: Limits, used: int,
+             began: float) -> tuple[int, list[tuple[int, int]], int, int, Stopped]:
+        """One beam: (best cost or `upper`, its steps, least bound cut, states, why it stopped: "proved" = it ended)."""
+        instance, words = self.instance, key_words(self.instance)
+        seen = new_memo(instance, 1024)
+        greedy = greedy and instance.n > GREEDY_FROM
+        layers = beam.new_layers(instance, position.codes, width, 64 * width + 256, words)
+        registers = layers.registers
+        registers[beam.BEST], registers[beam.BEST_AT] = upper, -1  # in case a limit leaves no time to begin
+        stopped: Stopped = "proved"
+        while True:
+            spent = int(registers[beam.NODES])
+            allowance = SLICE if limits.nodes is None else min(SLICE, limits.nodes - used - spent)
+            late = limits.seconds is not None and perf_counter() - began >= limits.seconds
+            if allowance <= 0 or late:
+                stopped = "seconds" if late else "nodes"
+                break
+            status = beam.run_beam(instance, seen, self.scratch, self.steps, layers, position.codes, position.now,
+                                   position.pass_, np.bool_(greedy), upper, allowance)
             if status == beam.DONE:
-                return int(layers.registers[beam.BEST]), beam.trail_of(layers), int(layers.registers[beam.NODES])
-            if status == beam.WIDE:
-                if not self._wider():
-                    greedy = True
-            elif status == beam.GROW_SEEN:
-                slots *= 4
+                break
+            if status == beam.GROW_SEEN:
+                seen = grown(instance, seen)
             elif status == beam.GROW_STEPS:
                 self._deeper(more_steps=True)
-            else:
-                trail *= 2
-                layers = beam.new_layers(instance, position.codes, width, trail, words)
+            elif status == beam.GROW_TRAIL:
+                layers = layers._replace(trail=np.concatenate([layers.trail, np.zeros_like(layers.trail)]))
+            elif status == beam.WIDE and not self._wider():
+                if not greedy and used:
+                    stopped = "memory"
+                    break
+                greedy = True
+        return (int(registers[beam.BEST]), beam.trail_of(layers), int(registers[beam.CUT]),
+                int(registers[beam.NODES]), stopped)
 
     def prove(self, position: Position, window: int, limits: Limits, used: int,
               began: float) -> tuple[Stopped, int, int, int]:

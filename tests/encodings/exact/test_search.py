@@ -16,6 +16,7 @@ from drex_runtime.simulator.mechanics import Machine
 from tests.generators import Case, small_case
 from tests.scale import scaled
 from xplain.encodings.exact import CostToGo, Limits, solve
+from xplain.encodings.exact import searcher as searcher_module
 from xplain.encodings.exact.launches import admit
 from xplain.encodings.exact.positions import position_of
 from xplain.encodings.exact.searcher import Searcher
@@ -124,6 +125,17 @@ def test_consulting_every_ramp_is_never_better() -> None:
         free, bound = (solve(case.workload, case.profile, case.config, objective, always_consult=always).interval
                        for always in (False, True))
         assert bound.lower >= free.upper
+
+
+def test_widening_beams_and_depth_first_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two ways to a proof, forced in turn on the same small cases; beams begin far too narrow."""
+    monkeypatch.setattr(searcher_module, "FIRST_WIDTH", 2)
+    for case, objective, always in cases(scaled(100, 1000, "widening beams = depth first")):
+        values = []
+        for tokens in (0, 10**6):
+            monkeypatch.setattr(searcher_module, "DEPTH_FIRST_TOKENS", tokens)
+            values.append(search_value(case, objective, always, True))
+        assert values[0] == values[1], (case.seed, objective, always)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
