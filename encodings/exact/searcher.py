@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -211,6 +212,8 @@ class Searcher:
         levels, room = len(self.stack.now), len(self.steps.ticks)
         stack = descent.new_stack(self.instance.n, levels if more_steps else 2 * levels,
                                   2 * room if more_steps else room, key_words(self.instance))
+        old: Any
+        new: Any
         for old, new in zip(self.stack, stack, strict=True):
             new[:len(old)] = old
         self.stack = stack
