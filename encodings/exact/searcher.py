@@ -27,7 +27,7 @@ from xplain.encodings.exact.results import Limits, Stopped
 SLICE = 128  # states between two looks at the clock
 DEPTH_FIRST_TOKENS = 24  # more tokens than that: widening beams instead of depth first
 FIRST_WIDTH = 64
-MAX_BEAM = 1 << 26  # width * requests * tokens
+MAX_BYTES = 2**31  # of a beam's buckets
 MAX_SUBSETS = 1 << 16
 GREEDY_FROM = 5  # with more requests than that the beam tries rows of equal depth in order of urgency only
 MAX_CLOCK = 2**60
@@ -121,9 +121,9 @@ class Searcher:
             lower = max(lower, min(upper, cut))
             if lower == upper:
                 return "proved", lower, upper, steps, nodes
-            if width * len(position.codes) * self.tokens > MAX_BEAM:
-                return "memory", lower, upper, steps, nodes
             width *= 8
+            if 4 * width * (self.tokens * self.instance.stages + self.instance.n) * (48 + 2 * self.instance.n) > MAX_BYTES:
+                return "memory", lower, upper, steps, nodes
 
     def beam(self, position: Position, width: int, upper: int, greedy: bool, limits: Limits, used: int,
              began: float) -> tuple[int, list[tuple[int, int]], int, int, Stopped]:
