@@ -122,7 +122,8 @@ class Searcher:
             if lower == upper:
                 return "proved", lower, upper, steps, nodes
             width *= 8
-            if 4 * width * (self.tokens * self.instance.stages + self.instance.n) * (48 + 2 * self.instance.n) > MAX_BYTES:
+            buckets = self.tokens * self.instance.stages + self.instance.n
+            if 4 * width * buckets * (48 + 2 * self.instance.n) > MAX_BYTES:
                 return "memory", lower, upper, steps, nodes
 
     def beam(self, position: Position, width: int, upper: int, greedy: bool, limits: Limits, used: int,
