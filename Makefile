@@ -42,8 +42,8 @@ help:
 # The last line printed is the report's path. The profile lies beside the run folder: `analyze` wants to create that itself.
 analyze: .venv/.runtime
 	@mkdir -p $(dir $(OUT))
-	@$(BIN)/drex profile --out $(OUT).profile.json
-	@$(BIN)/xplain analyze drex --profile $(OUT).profile.json --out $(OUT)
+	@$(BIN)/drex profile --seconds 20 --out $(OUT).profile.json
+	@$(BIN)/xplain analyze drex --profile $(OUT).profile.json --budget 45 --out $(OUT)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
