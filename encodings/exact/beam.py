@@ -15,11 +15,21 @@ import numpy as np
 
 from xplain.encodings.exact.bounds import Codes
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import Scalar, inner, kernel
+from xplain.encodings.exact.kernel import (
+    DONE,
+    MEMO_FULL,
+    PAUSED,
+    STATES_FULL,
+    STEPS_FULL,
+    WIDE,
+    Scalar,
+    inner,
+    kernel,
+)
 from xplain.encodings.exact.launches import NO_ROOM, TOO_WIDE, Scratch, Steps, expand
-from xplain.encodings.exact.memo import UNKNOWN, Memo, Words, find, learn, write_key
+from xplain.encodings.exact.memo import UNKNOWN, Memo, Words, find, grown, key_words, learn, new_memo, write_key
+from xplain.encodings.exact.positions import Position
 
-DONE, GROW_STEPS, GROW_SEEN, GROW_TRAIL, WIDE, PAUSED = 0, 1, 2, 3, 4, 5
 # Registers: cost of the incumbent, its trail position, least bound cut off, states expanded, trail length; then where
 # the search is: bucket, states taken from it, the next of them, 1 while that is the state asked about, 1 once begun.
 BEST, BEST_AT, CUT, NODES, TRAIL, BUCKET, TAKEN, NEXT, ROOT, BEGUN = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -153,7 +163,7 @@ def run_beam(instance: Instance, seen: Memo, scratch: Scratch, steps: Steps, lay
                 got, _ = expand(instance, layers.now_codes[i], layers.now_now[i], phase, segment, running, latched,
                                 greedy, registers[BEST] - reached, scratch, steps, nothing)
                 if got == NO_ROOM:
-                    return GROW_STEPS
+                    return STEPS_FULL
                 if got == TOO_WIDE:
                     return WIDE
                 status = _place(instance, seen, steps, layers, i, got, width, room)
@@ -171,7 +181,7 @@ def run_beam(instance: Instance, seen: Memo, scratch: Scratch, steps: Steps, lay
             return DONE
         taken = _take(layers, bucket, width)
         if taken < 0:
-            return GROW_TRAIL
+            return STATES_FULL
         registers[TAKEN], registers[NEXT] = taken, 0
 
 
@@ -186,7 +196,7 @@ def _place(instance: Instance, seen: Memo, steps: Steps, layers: Layers, i: Scal
             continue
         if steps.done[k]:
             if registers[TRAIL] >= len(layers.trail):
-                return GROW_TRAIL
+                return STATES_FULL
             registers[BEST] = value
             _mark(layers, layers.now_at[i], steps.rows[k], steps.end[k])
             registers[BEST_AT] = registers[TRAIL] - 1
@@ -194,7 +204,7 @@ def _place(instance: Instance, seen: Memo, steps: Steps, layers: Layers, i: Scal
         after = layers.now_now[i] + steps.ticks[k]
         write_key(instance, steps.codes[k], after, layers.kinds, layers.key)
         if 2 * seen.size[0] + 2 >= len(seen.lower):
-            return GROW_SEEN
+            return MEMO_FULL
         slot = find(seen, layers.key)
         if seen.lower[slot] >= 0:
             if seen.upper[slot] <= cost:
@@ -243,11 +253,48 @@ def _mark(layers: Layers, before: Scalar, rows: Scalar, end: Scalar) -> None:
     layers.registers[TRAIL] += 1
 
 
-def trail_of(layers: Layers) -> list[tuple[int, int]]:
-    """(rows, end) of every step of the incumbent; empty if the beam found none."""
-    at, found = int(layers.registers[BEST_AT]), []
-    while at >= 0:
-        before, rows, end = (int(value) for value in layers.trail[at])
-        found.append((rows, end))
-        at = before
-    return found[::-1]
+class Beam:
+    """One beam from a position; `go_on` until DONE."""
+
+    def __init__(self, instance: Instance, position: Position, width: int, greedy: bool, upper: int) -> None:
+        self.instance, self.greedy, self._upper = instance, greedy, upper
+        self._seen = new_memo(instance, 1024)
+        self._layers = new_layers(instance, position.codes, width, 64 * width + 256, key_words(instance))
+        self._layers.registers[BEST], self._layers.registers[BEST_AT] = upper, -1
+
+    def go_on(self, scratch: Scratch, steps: Steps, position: Position, allowance: int) -> int:
+        """Expand up to `allowance` states: DONE, PAUSED, or what the caller has to enlarge."""
+        while True:
+            status = int(run_beam(self.instance, self._seen, scratch, steps, self._layers, position.codes, position.now,
+                                  position.pass_, np.bool_(self.greedy), self._upper, allowance))
+            if status == MEMO_FULL:
+                self._seen = grown(self.instance, self._seen)
+            elif status == STATES_FULL:
+                trail = self._layers.trail
+                self._layers = self._layers._replace(trail=np.concatenate([trail, np.zeros_like(trail)]))
+            else:
+                return status
+
+    @property
+    def nodes(self) -> int:
+        """States expanded."""
+        return int(self._layers.registers[NODES])
+
+    @property
+    def best(self) -> int:
+        """Cost of the best schedule found, or the `upper` it was given."""
+        return int(self._layers.registers[BEST])
+
+    @property
+    def cut(self) -> int:
+        """Least cost + bound of the states cut off (UNKNOWN: none was)."""
+        return int(self._layers.registers[CUT])
+
+    def trail(self) -> list[tuple[int, int]]:
+        """(rows, end) of every step of the best schedule; empty if the beam found none."""
+        at, found = int(self._layers.registers[BEST_AT]), []
+        while at >= 0:
+            before, rows, end = (int(value) for value in self._layers.trail[at])
+            found.append((rows, end))
+            at = before
+        return found[::-1]

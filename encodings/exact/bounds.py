@@ -5,6 +5,7 @@ Makespan, from time t: the largest of
 - *work per cap*: every launch takes at most `cap` rows, so r row-visits of segment s cost at least cover[s, r], plus
   what each row costs on its own; for K = 1 the sharper `packing`, which chooses full, split and deep launches;
 - *tail*: what is still to arrive cannot begin before it arrives;
+- *scarce* (K = 1): while requests are to come, launches are narrower and fewer tokens can be started, see `scarce`;
 - *pairs* (K = 1): any two requests alone, see `pairs`.
 
 Total completion, sum over unfinished requests of completion - t: the largest of
@@ -34,24 +35,15 @@ from numpy.typing import NDArray
 from xplain.encodings.exact.instance import Instance, Int
 from xplain.encodings.exact.kernel import Scalar, inner, kernel
 from xplain.encodings.exact.pairs import pair_bound
+from xplain.encodings.exact.scarce import MAX_STARTS, STACK, earliest_starts, scarce, sort
 
 Codes = NDArray[np.int16]
 
 
 @inner
-def _sort(values: Int, count: Scalar) -> None:
-    for i in range(1, count):
-        value, j = values[i], i
-        while j > 0 and values[j - 1] > value:
-            values[j] = values[j - 1]
-            j -= 1
-        values[j] = value
-
-
-@inner
 def _batch_machine(lengths: Int, count: Scalar, cap: Scalar) -> Scalar:
     """Sum of completions, shortest first on `cap` machines; overwrites `lengths`."""
-    _sort(lengths, count)
+    sort(lengths, count)
     total = np.int64(0)
     for k in range(count):
         if k >= cap:
@@ -62,27 +54,29 @@ def _batch_machine(lengths: Int, count: Scalar, cap: Scalar) -> Scalar:
 
 @inner
 def _machines(instance: Instance, codes: Codes, now: Scalar, arrived_only: bool, lengths: Int) -> Scalar:
-    stages, cap, costs = instance.stages, instance.cap, instance.costs
+    stages, costs = instance.stages, instance.costs
+    single = stages == 2 and not instance.always and costs.ramp[1, 0] <= costs.level[2]
     bound = np.int64(0)
-    for s in range(0, stages + 1):
-        rate = costs.level[s] if s else 1
-        if s and s < stages:
-            if instance.always:
-                rate += costs.ramp[s, 0]
-            elif stages == 2 and costs.ramp[1, 0] <= costs.level[2]:
-                rate += costs.ramp[1, 0]
-        elif s == 2 and stages == 2 and not instance.always and costs.ramp[1, 0] <= costs.level[2]:
-            rate -= costs.ramp[1, 0]
-        if rate == 0:
-            continue
+    for spread in (True, False):
         count = 0
         for row in range(instance.n):
             code = codes[row]
             if code == instance.done[row] or (arrived_only and instance.arrival[row] > now):
                 continue
-            lengths[count] = instance.visits[row, code, s] if s else instance.spread_work[row, code]
+            length = np.int64(0)
+            if spread:
+                length = instance.spread_work[row, code]
+            else:
+                for s in range(1, stages + 1):
+                    rate = costs.level[s]
+                    if s < stages and (instance.always or single):
+                        rate += costs.ramp[s, 0]
+                    elif s == 2 and single:
+                        rate -= costs.ramp[1, 0]
+                    length += rate * instance.visits[row, code, s]
+            lengths[count] = length
             count += 1
-        bound += rate * _batch_machine(lengths, count, cap if s else 1)
+        bound += _batch_machine(lengths, count, 1 if spread else instance.cap)
     return bound
 
 
@@ -111,6 +105,29 @@ def _work(instance: Instance, codes: Int, monotone: Scalar, total: Int) -> Scala
     if instance.packing.shape[0] > 1 and (not monotone or instance.costs.start[2] <= instance.costs.seg[1, 1]):
         work = max(work, context + instance.packing[shallow, total[2] - parked, parked])
     return work + (instance.costs.prefill_fixed if prompted else 0)
+
+
+@inner
+def _scarce(instance: Instance, rows: Int, at: Int, wait: Int, count: Scalar, enough: Scalar, stack: Int) -> Scalar:
+    """Makespan bound by `scarce` of the `count` unfinished requests `rows`; 0 without a packing table. Sorts `wait`."""
+    if instance.packing.shape[0] == 1:
+        return np.int64(0)
+    shallow = deep = parked = added = np.int64(0)
+    prompted = False
+    for k in range(count):
+        row, code = rows[k], at[k]
+        prompted = prompted or (code == 0 and instance.prompt[row] > 0)
+        added += instance.context_work[row, code]
+        shallow += instance.shallow[row, code]
+        deep += instance.visits[row, code, 2]
+        parked += int(instance.pool[row, code] == 2)
+    if prompted:
+        added += instance.costs.prefill_fixed
+    starts, more = stack[STACK:STACK + MAX_STARTS], stack[STACK + MAX_STARTS:]
+    num, num_more = earliest_starts(instance, rows, at, wait, count, starts, more)
+    sort(wait, count)
+    return added + scarce(instance, wait, count, shallow, deep - parked, parked, added, starts, num, more, num_more,
+                          enough - added, stack)
 
 
 @inner
@@ -191,6 +208,8 @@ def lower_bound(instance: Instance, codes: Codes, now: Scalar, enough: Scalar, s
         bound = max(bound, _machines(instance, codes, now, False, lengths))
         if future < n and bound < enough:
             bound = max(bound, future_chains + _machines(instance, codes, now, True, lengths))
+    if future < n and bound < enough and not instance.total:
+        bound = max(bound, _scarce(instance, rows, at, wait, count, enough, scratch[6 * n + stages + 2:]))
     if future < n and bound < enough:
         bound = max(bound, _late(instance, codes, now, enough, scratch[5 * n + stages + 2:], total, lengths))
     return bound
@@ -198,4 +217,4 @@ def lower_bound(instance: Instance, codes: Codes, now: Scalar, enough: Scalar, s
 
 def bound_scratch(instance: Instance) -> Int:
     """Working memory of `lower_bound`."""
-    return np.zeros(6 * instance.n + instance.stages + 2, np.int64)
+    return np.zeros(6 * instance.n + instance.stages + 2 + STACK + 2 * MAX_STARTS, np.int64)

@@ -15,11 +15,20 @@ from numpy.typing import NDArray
 
 from xplain.encodings.exact.bounds import Codes
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import Scalar, inner, kernel
+from xplain.encodings.exact.kernel import (
+    DONE,
+    MEMO_FULL,
+    PAUSED,
+    STACK_FULL,
+    STEPS_FULL,
+    WIDE,
+    Scalar,
+    inner,
+    kernel,
+)
 from xplain.encodings.exact.launches import TOO_WIDE, Scratch, Steps, expand
 from xplain.encodings.exact.memo import UNKNOWN, Memo, Words, find, learn, write_key
 
-FINISHED, PAUSED, MEMO_FULL, STEPS_FULL, STACK_FULL, WIDE = 0, 1, 2, 3, 4, 5
 # Registers of a search: level (-1: finished), what to do there, states expanded, result.
 LEVEL, TODO, NODES, LOWER, UPPER, DEEPEST = 0, 1, 2, 3, 4, 5
 ENTER, NEXT = 0, 1
@@ -67,7 +76,7 @@ def begin(stack: Stack, codes: Codes, now: Scalar, pass_: Int, window: Scalar) -
 
 @inner
 def _enter(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack: Stack, level: Scalar) -> Scalar:
-    """Expand the state of this level; FINISHED if that worked."""
+    """Expand the state of this level; DONE if that worked."""
     codes, now, window = stack.codes[level], stack.now[level], stack.window[level]
     first = stack.first[level - 1] + stack.number[level - 1] if level else 0
     phase, segment, running, latched = (np.int64(0), np.int64(0), np.int64(0), np.int64(0))
@@ -93,12 +102,12 @@ def _enter(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack
         stack.open[k] = True
     stack.first[level], stack.number[level] = first, count
     stack.best[level], stack.floor[level] = best, dropped
-    return FINISHED
+    return DONE
 
 
 @kernel
 def descend(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stack: Stack, allowance: Scalar) -> Scalar:
-    """Work until the question is answered (FINISHED; bounds in registers) or something runs out."""
+    """Work until the question is answered (DONE; bounds in registers) or something runs out."""
     registers = stack.registers
     spent = 0
     while True:
@@ -111,7 +120,7 @@ def descend(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stac
             if 2 * memo.size[0] + 2 >= len(memo.lower):
                 return MEMO_FULL
             status = _enter(instance, memo, scratch, steps, stack, level)
-            if status != FINISHED:
+            if status != DONE:
                 return status
             spent += 1
             registers[NODES] += 1
@@ -148,7 +157,7 @@ def descend(instance: Instance, memo: Memo, scratch: Scratch, steps: Steps, stac
             if stack.pass_[0] == 0:
                 write_key(instance, stack.codes[0], stack.now[0], stack.kinds, stack.key)
                 learn(memo, stack.key, lower, best)
-            return FINISHED
+            return DONE
         write_key(instance, stack.codes[level], stack.now[level], stack.kinds, stack.key)
         learn(memo, stack.key, lower, best)
         parent = level - 1

@@ -11,6 +11,10 @@ import numba
 # common type of the two that allows arithmetic.
 Scalar = Any
 
+# What a resumable kernel returns: finished, portion used up, or what it needs more of before it can go on (row sets of
+# a pool, steps of a state, entries of the memo, stored states, levels of the stack).
+DONE, PAUSED, WIDE, STEPS_FULL, MEMO_FULL, STATES_FULL, STACK_FULL = 0, 1, 2, 3, 4, 5, 6
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -23,3 +27,13 @@ def inner(function: Function) -> Function:
     """As `kernel`, for functions that only other kernels call: nothing to call them from Python is compiled."""
     options: dict[str, Any] = {"cache": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return cast(Function, numba.njit(**options)(function))
+
+
+@inner
+def bits(rows: Scalar) -> Scalar:
+    """Number of rows in a set."""
+    count = 0
+    while rows:
+        rows &= rows - 1
+        count += 1
+    return count

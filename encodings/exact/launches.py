@@ -20,15 +20,10 @@ pass until others joined at s, A launches them at s and pays start[s] instead of
 the first precondition. Places become free no later, and admissions stay a prefix of the queue; with prompts and
 N < n the prefill could overtake, hence the second.
 
-*Fuller is at least as good* (K = 1, needs the above): the same launch with one more row i of the pools it draws from is
-at least as good if
-(a) its cost does not grow at all (then it leads to a more advanced state at the same time), or
-(b) makespan only: what i adds now, the schedule must pay later anyway when it runs i's token, whose launch then
-    gets cheaper by as much: needs costs affine in the rows (one level >= 0 and slope over 1..cap), and that i's exit
-    (ramp and fill per row, and no new fixed fill) is not dearer than its cheapest way later, nor its deep ride.
-    If i was alone in B's launch at segment 1, A pays start[2] and has paid i's slope: start[2] <= level of segment 1.
-    Delay in between hurts no makespan: arrivals only become more available.
-Where the fuller launch qualifies, the leaner one is dropped. Tests compare with `dominance` off.
+*Fuller is at least as good*, see `fuller`.
+
+*Packing* (K = 1, makespan): all launches of one composition (shallow, deep and parked rows) leave the same packing
+problem, so its bound drops them together, before any of them is looked at; see `composition`.
 """
 
 from __future__ import annotations
@@ -39,8 +34,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xplain.encodings.exact.bounds import Codes, bound_scratch, lower_bound
+from xplain.encodings.exact.composition import bound_of_full, bound_of_split, compose
+from xplain.encodings.exact.fuller import is_lean
 from xplain.encodings.exact.instance import Instance, Int
-from xplain.encodings.exact.kernel import Scalar, inner, kernel
+from xplain.encodings.exact.kernel import Scalar, bits, inner, kernel
 
 AT_REST, AFTER_SEGMENT, AT_RAMP, AT_JOIN = 0, 1, 2, 3  # as Phase
 PREFILL_END, IDLE_END = -1, 0  # values of Steps.end other than a segment
@@ -90,16 +87,6 @@ def new_scratch(instance: Instance, subsets: int) -> Scratch:
     return Scratch(np.zeros((stages + 2, subsets), np.int64), np.zeros(stages + 2, np.int64),
                    np.zeros((4 * subsets + 64, 5), np.int64), bound_scratch(instance), np.zeros(n, np.int64),
                    np.zeros(stages + 2, np.int64))
-
-
-@inner
-def bits(rows: Scalar) -> Scalar:
-    """Number of rows in a set."""
-    count = 0
-    while rows:
-        rows &= rows - 1
-        count += 1
-    return count
 
 
 @kernel
@@ -169,78 +156,6 @@ def _list_subsets(instance: Instance, codes: Codes, greedy: Scalar, scratch: Scr
                 scratch.subsets[s, scratch.listed[s]] = rows | bit
                 scratch.listed[s] += 1
     return True
-
-
-@inner
-def _affine(values: Int, cap: Scalar) -> bool:
-    """values[b] = level + slope * b for 1 <= b <= cap, level >= 0 (a launch of one row saves at least its slope)."""
-    if values[1] < values[2] - values[1]:
-        return False
-    constant = True
-    for b in range(2, cap):
-        constant = constant and values[b + 1] - values[b] == values[2] - values[1]
-    return constant
-
-
-@inner
-def is_lean(instance: Instance, codes: Codes, scratch: Scratch, rows: Scalar, end: Scalar) -> bool:
-    """The pass (K = 1, begun at rest) could take one more row by the rule *fuller is at least as good*."""
-    costs, cap, always = instance.costs, instance.cap, instance.always
-    b = bits(rows)
-    if b >= cap:
-        return False
-    one, two = rows & scratch.sets[1], rows & scratch.sets[2]
-    b1 = bits(one)
-    ready = parked = shallow_left = deep_left = False
-    exits = 0
-    for row in range(instance.n):
-        if instance.pool[row, codes[row]] != 1:
-            continue
-        inside, is_shallow = (one >> row) & 1 == 1, instance.depth[row, codes[row]] == 1
-        if inside and is_shallow:
-            ready = True
-            exits += 1
-        elif inside:
-            parked = True
-        elif is_shallow:
-            shallow_left = True
-        else:
-            deep_left = True
-    flat = costs.context[1] == 0 and costs.context[2] == 0
-    exchange = not instance.total
-    affine1 = (exchange and _affine(costs.seg[1], cap)
-               and costs.start[2] <= costs.seg[1, 1] - (costs.seg[1, 2] - costs.seg[1, 1]))
-    affine2 = exchange and _affine(costs.seg[2], cap)
-    step2 = costs.seg[2, b + 1] - costs.seg[2, b]
-    if end == 2 and scratch.sets[2] & ~two and (affine2 or (flat and step2 == 0)):
-        return True
-    if b1 == 0:
-        return False
-    step1 = costs.seg[1, b1 + 1] - costs.seg[1, b1]
-    ramp1 = costs.ramp[1, b1 + 1] - costs.ramp[1, b1]
-    ramp_row, fill_row = costs.ramp_row[1], costs.fill_row
-    slope2 = costs.seg[2, 2] - costs.seg[2, 1]
-    if end == 2:
-        grows = step1 + step2 + (ramp1 if always else 0)
-        if deep_left and ((affine1 and affine2) or (flat and grows == 0)):
-            return True
-        if shallow_left:
-            if always:
-                grows += costs.fill[exits + 1] - costs.fill[exits]
-            if flat and grows == 0:
-                return True
-            if affine1 and affine2 and costs.context[2] == 0:
-                return bool((slope2 == 0 and exits > 0) if always else slope2 <= ramp_row + fill_row)
-        return False
-    if shallow_left:
-        grows = step1 + ramp1 + costs.fill[exits + 1] - costs.fill[exits]
-        if flat and grows == 0:
-            return True
-        if affine1 and affine2 and (ready or costs.fill[1] == fill_row) and (always or ramp_row + fill_row <= slope2):
-            return True
-    if deep_left and (parked or costs.rebatch == 0):
-        return bool((flat and step1 + ramp1 == 0) or (affine1 and affine2 and (always or ramp_row == 0)))
-    return False
 
 
 @inner
@@ -333,6 +248,7 @@ def expand(instance: Instance, codes: Codes, now: Scalar, phase: Scalar, segment
             else:
                 dropped = min(dropped, -bound - 1)
     single = stages == 2 and phase == AT_REST and instance.dominance
+    kinds = compose(instance, codes, phase == AT_REST)
     first, next_set = 1, 1
     while True:
         if top == 0:
@@ -349,12 +265,17 @@ def expand(instance: Instance, codes: Codes, now: Scalar, phase: Scalar, segment
         b = bits(rows)
         if at == AT_REST:
             ticks += costs.seg[s, b]
+            if kinds.known and s == stages:
+                bound = bound_of_full(instance, codes, kinds, rows, ticks)
+                if bound >= window:
+                    dropped = min(dropped, bound)
+                    continue
             if costs.context[s]:
                 for row in range(instance.n):
                     if (rows >> row) & 1:
                         ticks += costs.context[s] * instance.ctx[row, codes[row]]
             if s == stages:
-                if single and is_lean(instance, codes, scratch, rows, s):
+                if single and is_lean(instance, codes, scratch.sets, rows, s):
                     continue
                 if base + count >= room:
                     return NO_ROOM, 0
@@ -373,7 +294,10 @@ def expand(instance: Instance, codes: Codes, now: Scalar, phase: Scalar, segment
             for row in range(instance.n):
                 if (rows >> row) & 1 and (instance.depth[row, codes[row]] <= s or (held >> row) & 1):
                     ready |= np.int64(1) << row
-            if not (single and is_lean(instance, codes, scratch, rows, s)):
+            bound = bound_of_split(instance, codes, kinds, rows, consulted) if kinds.known else np.int64(0)
+            if bound >= window:
+                dropped = min(dropped, bound)
+            elif not (single and is_lean(instance, codes, scratch.sets, rows, s)):
                 if base + count >= room:
                     return NO_ROOM, 0
                 out = consulted + costs.fill[bits(ready)]

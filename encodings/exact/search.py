@@ -16,7 +16,7 @@ from xplain.encodings.exact.searcher import Searcher
 from xplain.encodings.exact.uncapped import solve_uncapped
 from xplain.encodings.exact.uncapped_model import applies
 
-BEAM_WIDTH = 8
+BEAM_WIDTH = 2
 NO_LIMITS = Limits()
 SMALL = 4  # the general search is as fast up to this many requests
 

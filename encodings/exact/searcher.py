@@ -1,33 +1,35 @@
 """One problem, its memo and its buffers: answers questions about states within limits.
 
 A question is answered in two steps: a narrow beam gives an incumbent; then small problems are settled by depth-first
-branch and bound, whose memo of proved bounds serves the next question, and larger ones by complete beams of growing
-width, which expand every state at most once per width and end with a proof when nothing had to be cut.
+branch and bound, whose memo of proved bounds serves the next question, and larger ones by best-first search, which
+expands the fewest states, in turns with complete beams of growing width, which find better schedules before it ends.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from drex_runtime.records import CostProfile, ServerConfig, Workload
 from drex_runtime.scheduling.state import Objective
-from xplain.encodings.exact import beam, descent
+from xplain.encodings.exact import descent
+from xplain.encodings.exact.beam import Beam
+from xplain.encodings.exact.best_first import BestFirst
 from xplain.encodings.exact.bounds import lower_bound
 from xplain.encodings.exact.instance import compile_instance
+from xplain.encodings.exact.kernel import DONE, MEMO_FULL, PAUSED, STACK_FULL, STEPS_FULL, WIDE
 from xplain.encodings.exact.launches import AT_REST, admit, new_scratch, new_steps
 from xplain.encodings.exact.memo import UNKNOWN, find, grown, key_words, learn, new_memo, write_key
+from xplain.encodings.exact.meter import Meter
 from xplain.encodings.exact.pairs import build_pairs
 from xplain.encodings.exact.positions import Position, check_clock
 from xplain.encodings.exact.results import Limits, Stopped
 
-SLICE = 128  # states between two looks at the clock
-DEPTH_FIRST_TOKENS = 24  # more tokens than that: widening beams instead of depth first
-FIRST_WIDTH = 64
-MAX_BYTES = 2**31  # of a beam's buckets
+DEPTH_FIRST_TOKENS = 24  # more tokens than that: best first instead of depth first
+FIRST_STATES, FIRST_WIDTH, GROWTH = 2048, 64, 8  # states of the best-first search before the first beam, its width
+MAX_BYTES = 2**30  # of a beam's buckets, or of the best-first search's states
 MAX_SUBSETS = 1 << 16
 GREEDY_FROM = 5  # with more requests than that the beam tries rows of equal depth in order of urgency only
 MAX_CLOCK = 2**60
@@ -42,6 +44,20 @@ class Answer:
     stopped: Stopped
     nodes: int
     steps: list[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Found:
+    """What the methods have found so far: they tighten it one after the other. `steps` as in `Answer`."""
+
+    lower: int
+    upper: int
+    steps: list[tuple[int, int]]
+
+    @property
+    def open(self) -> bool:
+        """Nothing is proved yet."""
+        return self.lower < self.upper
 
 
 class Searcher:
@@ -74,118 +90,123 @@ class Searcher:
 
     def answer(self, position: Position, limits: Limits, width: int) -> Answer:
         """Cost-to-go of a position. `width`: of the beam that looks for an incumbent first; 0: none."""
-        began = perf_counter()
+        meter = Meter(limits)
         if position.pass_[0] == AT_REST:
             admit(self.instance, position.codes, position.now)
         lower, upper = self.known(position)
-        steps: list[tuple[int, int]] = []
-        nodes = 0
-        stopped: Stopped = "proved"
+        found = Found(lower, upper, [])
         if lower == upper:
-            return Answer(lower, upper, "proved", 0, steps)
+            return Answer(lower, upper, "proved", 0, [])
         wide = self.tokens > DEPTH_FIRST_TOKENS
         if width or wide or limits.nodes is not None or limits.seconds is not None:
-            upper, steps, nodes = self.incumbent(position, max(1, width), began)
-        if lower < upper and wide:
-            stopped, lower, upper, steps, nodes = self.widen(position, lower, upper, steps, limits, nodes, began)
-        elif lower < upper:
-            stopped, below, best, spent = self.prove(position, upper, limits, nodes, began)
-            nodes += spent
-            lower = min(max(lower, below), upper, best)
-            if best < upper:
-                upper, steps = best, []
-        if lower == upper and position.pass_[0] == AT_REST:
+            self.incumbent(position, max(1, width), found, meter)
+        stopped: Stopped | None = None
+        if found.open and wide:
+            stopped = self.alternate(position, found, meter)
+        elif found.open:
+            stopped = self.prove(position, found, meter)
+        if not found.open and position.pass_[0] == AT_REST:
             write_key(self.instance, position.codes, position.now, self.stack.kinds, self.stack.key)
-            learn(self.memo, self.stack.key, lower, upper)
-        return Answer(lower, upper, "proved" if lower == upper else stopped, nodes, steps)
+            learn(self.memo, self.stack.key, found.lower, found.upper)
+        return Answer(found.lower, found.upper, stopped if found.open and stopped else "proved", meter.nodes,
+                      found.steps)
 
-    def incumbent(self, position: Position, width: int, began: float) -> tuple[int, list[tuple[int, int]], int]:
-        """Cost, steps and number of states of a narrow beam (widened if all its states lead to ones it has cut)."""
-        while True:
-            upper, steps, _, nodes, _ = self.beam(position, width, int(UNKNOWN), True, Limits(), 0, began)
-            if steps:
-                return upper, steps, nodes
+    def incumbent(self, position: Position, width: int, found: Found, meter: Meter) -> None:
+        """A schedule by a narrow beam (widened if all its states lead to ones it has cut), whatever the limits."""
+        while not found.steps:
+            found.upper = int(UNKNOWN)
+            unlimited = Meter(Limits())
+            self.beam(position, width, True, found, unlimited)
+            meter.nodes += unlimited.nodes
             width *= 4
 
-    def widen(self, position: Position, lower: int, upper: int, steps: list[tuple[int, int]], limits: Limits,
-              nodes: int, began: float) -> tuple[Stopped, int, int, list[tuple[int, int]], int]:
-        """Complete beams of growing width until nothing is cut: (why it stopped, lower, upper, steps, states)."""
-        width = FIRST_WIDTH
+    def alternate(self, position: Position, found: Found, meter: Meter) -> Stopped | None:
+        """Best-first search, interrupted by wider and wider beams: its proofs are cheap, their schedules come early."""
+        best_first = BestFirst(self.instance)
+        states, width = FIRST_STATES, FIRST_WIDTH
         while True:
-            best, found, cut, spent, stopped = self.beam(position, width, upper, False, limits, nodes, began)
-            nodes += spent
-            if best < upper:
-                upper, steps = best, found
-            if stopped != "proved":
-                return stopped, lower, upper, steps, nodes
-            lower = max(lower, min(upper, cut))
-            if lower == upper:
-                return "proved", lower, upper, steps, nodes
-            width *= 8
-            buckets = self.tokens * self.instance.stages + self.instance.n
-            if 4 * width * buckets * (48 + 2 * self.instance.n) > MAX_BYTES:
-                return "memory", lower, upper, steps, nodes
+            stopped = self.best_first(position, best_first, states, found, meter)
+            if stopped or not found.open:
+                return stopped
+            room = 4 * width * (self.tokens * self.instance.stages + self.instance.n) * (48 + 2 * self.instance.n)
+            if room <= MAX_BYTES:
+                stopped = self.beam(position, width, False, found, meter)
+                if stopped or not found.open:
+                    return stopped
+            states, width = GROWTH * states, GROWTH * width
 
-    def beam(self, position: Position, width: int, upper: int, greedy: bool, limits: Limits, used: int,
-             began: float) -> tuple[int, list[tuple[int, int]], int, int, Stopped]:
-        """One beam: (best cost or `upper`, its steps, least bound cut, states, why it stopped: "proved" = it ended)."""
-        instance, words = self.instance, key_words(self.instance)
-        seen = new_memo(instance, 1024)
-        greedy = greedy and instance.n > GREEDY_FROM
-        layers = beam.new_layers(instance, position.codes, width, 64 * width + 256, words)
-        registers = layers.registers
-        registers[beam.BEST], registers[beam.BEST_AT] = upper, -1  # in case a limit leaves no time to begin
-        stopped: Stopped = "proved"
-        while True:
-            spent = int(registers[beam.NODES])
-            allowance = SLICE if limits.nodes is None else min(SLICE, limits.nodes - used - spent)
-            late = limits.seconds is not None and perf_counter() - began >= limits.seconds
-            if allowance <= 0 or late:
-                stopped = "seconds" if late else "nodes"
-                break
-            status = beam.run_beam(instance, seen, self.scratch, self.steps, layers, position.codes, position.now,
-                                   position.pass_, np.bool_(greedy), upper, allowance)
-            if status == beam.DONE:
-                break
-            if status == beam.GROW_SEEN:
-                seen = grown(instance, seen)
-            elif status == beam.GROW_STEPS:
-                self._deeper(more_steps=True)
-            elif status == beam.GROW_TRAIL:
-                layers = layers._replace(trail=np.concatenate([layers.trail, np.zeros_like(layers.trail)]))
-            elif status == beam.WIDE and not self._wider():
-                if not greedy and used:
-                    stopped = "memory"
-                    break
-                greedy = True
-        return (int(registers[beam.BEST]), beam.trail_of(layers), int(registers[beam.CUT]),
-                int(registers[beam.NODES]), stopped)
+    def best_first(self, position: Position, search: BestFirst, states: int, found: Found,
+                   meter: Meter) -> Stopped | None:
+        """Go on until it has expanded `states` states in all; why it had to stop, if it had to."""
+        search.lower_to(found.upper)
+        while search.nodes < states:
+            stopped = meter.exhausted()
+            if stopped is None and search.num_bytes > MAX_BYTES:
+                stopped = "memory"
+            if stopped:
+                return stopped
+            before = search.nodes
+            status = search.go_on(self.scratch, self.steps, position, meter.portion(states - before))
+            meter.spend(search.nodes - before)
+            found.lower = max(found.lower, min(search.lowest, found.upper))
+            if search.best < found.upper:
+                found.upper, found.steps = search.best, search.trail()
+            if status == DONE:
+                found.lower = found.upper
+                return None
+            if not self._enlarge(status):
+                return "memory"
+        return None
 
-    def prove(self, position: Position, window: int, limits: Limits, used: int,
-              began: float) -> tuple[Stopped, int, int, int]:
-        """(why it stopped, lower bound, best cost found below `window` or UNKNOWN, states)."""
-        stack = self.stack
-        descent.begin(stack, position.codes, position.now, position.pass_, window)
-        stack.registers[descent.NODES] = 0
+    def beam(self, position: Position, width: int, greedy: bool, found: Found, meter: Meter) -> Stopped | None:
+        """One beam of this width; why it had to stop before its end, if it had to."""
+        beam = Beam(self.instance, position, width, greedy and self.instance.n > GREEDY_FROM, found.upper)
+        status = PAUSED
+        while status != DONE:
+            stopped = meter.exhausted()
+            if stopped:
+                return stopped
+            before = beam.nodes
+            status = beam.go_on(self.scratch, self.steps, position, meter.portion())
+            meter.spend(beam.nodes - before)
+            if beam.best < found.upper:
+                found.upper, found.steps = beam.best, beam.trail()
+            if not self._enlarge(status):
+                if not greedy:
+                    return "memory"
+                beam.greedy = True
+        if not beam.greedy:
+            found.lower = max(found.lower, min(found.upper, beam.cut))
+        return None
+
+    def prove(self, position: Position, found: Found, meter: Meter) -> Stopped | None:
+        """Depth-first branch and bound with the memo; why it had to stop, if it had to."""
+        descent.begin(self.stack, position.codes, position.now, position.pass_, found.upper)
+        registers = self.stack.registers
+        registers[descent.NODES] = 0
         while True:
-            spent = int(stack.registers[descent.NODES])
-            allowance = SLICE if limits.nodes is None else min(SLICE, limits.nodes - used - spent)
-            if allowance <= 0:
-                return "nodes", 0, int(UNKNOWN), spent
-            if limits.seconds is not None and perf_counter() - began >= limits.seconds:
-                return "seconds", 0, int(UNKNOWN), spent
-            status = descent.descend(self.instance, self.memo, self.scratch, self.steps, stack, allowance)
-            if status == descent.FINISHED:
-                registers = stack.registers
-                return ("proved", int(registers[descent.LOWER]), int(registers[descent.UPPER]),
-                        int(registers[descent.NODES]))
-            if status == descent.MEMO_FULL:
+            stopped = meter.exhausted()
+            if stopped:
+                return stopped
+            before = int(registers[descent.NODES])
+            status = descent.descend(self.instance, self.memo, self.scratch, self.steps, self.stack, meter.portion())
+            registers = self.stack.registers
+            meter.spend(int(registers[descent.NODES]) - before)
+            if status == DONE:
+                break
+            if status == MEMO_FULL:
                 self.memo = grown(self.instance, self.memo)
-            elif status in (descent.STEPS_FULL, descent.STACK_FULL):
-                self._deeper(status == descent.STEPS_FULL)
-                stack = self.stack
-            elif status == descent.WIDE and not self._wider():
-                return "nodes", 0, int(UNKNOWN), spent
+            elif status == STACK_FULL:
+                self._deeper(more_steps=False)
+                registers = self.stack.registers
+            elif not self._enlarge(status):
+                return "memory"
+            registers = self.stack.registers
+        best = int(registers[descent.UPPER])
+        if best < found.upper:
+            found.upper, found.steps = best, []
+        found.lower = min(max(found.lower, int(registers[descent.LOWER])), found.upper)
+        return None
 
     def schedule(self, position: Position, value: int) -> list[tuple[int, int]]:
         """Steps of a schedule of cost `value`, which a finished search has found."""
@@ -199,6 +220,12 @@ class Searcher:
                 raise RuntimeError("the memo does not hold the schedule it proved")
             self._deeper(more_steps=True)
             self._wider()
+
+    def _enlarge(self, status: int) -> bool:
+        """Give the kernel that returned this status what it lacks; False if that is not to be had."""
+        if status == STEPS_FULL:
+            self._deeper(more_steps=True)
+        return status != WIDE or self._wider()
 
     def _wider(self) -> bool:
         """Enlarge the memory for row sets; False at its limit."""

@@ -127,15 +127,37 @@ def test_consulting_every_ramp_is_never_better() -> None:
         assert bound.lower >= free.upper
 
 
-def test_widening_beams_and_depth_first_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The two ways to a proof, forced in turn on the same small cases; beams begin far too narrow."""
+def test_best_first_and_depth_first_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two ways to a proof, forced in turn on the same small cases; best first takes turns with beams early."""
     monkeypatch.setattr(searcher_module, "FIRST_WIDTH", 2)
-    for case, objective, always in cases(scaled(100, 1000, "widening beams = depth first")):
+    for case, objective, always in cases(scaled(100, 1000, "best first = depth first")):
         values = []
-        for tokens in (0, 10**6):
+        for tokens, states in ((0, 2), (0, 10**6), (10**6, 0)):
             monkeypatch.setattr(searcher_module, "DEPTH_FIRST_TOKENS", tokens)
+            monkeypatch.setattr(searcher_module, "FIRST_STATES", states)
             values.append(search_value(case, objective, always, True))
-        assert values[0] == values[1], (case.seed, objective, always)
+        assert values[0] == values[1] == values[2], (case.seed, objective, always)
+
+
+def test_arrivals_spread_over_the_run_change_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five requests that come one after the other: where the bounds for requests to come (`scarce`, `late`) decide."""
+    for seed in range(scaled(40, 400, "spread arrivals: with bounds for them = depth first without")):
+        random = Random(seed)
+        requests = []
+        for i in range(5):
+            prompt, depths = random.choice((0, 0, 5)), random.choices((1, 2), k=random.randint(2, 3))
+            requests.append(Request(i, 30 * i + random.randint(0, 30), prompt, (2 if prompt else 1, *depths[1:])))
+        workload = Workload.of(2, requests)
+        config, objective = ServerConfig(random.randint(1, 4), random.randint(3, 5)), OBJECTIVES[seed % 2]
+        found = solve(workload, PROFILE, config, objective).interval
+        monkeypatch.setattr(searcher_module, "DEPTH_FIRST_TOKENS", 0)
+        assert solve(workload, PROFILE, config, objective).interval == found, seed
+        monkeypatch.undo()
+        searcher = Searcher(workload, PROFILE, config, objective, always_consult=False, dominance=False)
+        position = position_of(None, workload, searcher.instance.total)
+        far = searcher.instance._replace(packing=np.zeros((1, 1, 1), np.int64))  # no table: neither packing nor scarce
+        searcher.instance = far
+        assert position.base + searcher.answer(position, Limits(), 0).upper == found.upper, seed
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
