@@ -23,6 +23,7 @@ from drex_runtime.model.errors import ModelError
 from drex_runtime.model.families import FAMILIES, FamilyTraits
 from drex_runtime.model.fields import FieldReader
 from drex_runtime.model.rope import RopeConfig, parse_rope
+from drex_runtime.records.numbers import number_text
 
 EXIT_HEADS = ("shared",)
 
@@ -43,7 +44,7 @@ class EarlyExitConfig:
             "ramps": list(self.ramps),
             "head": self.head,
             "confidence": self.confidence,
-            "thresholds": [decimal_text(t) for t in self.thresholds],
+            "thresholds": [number_text(t) for t in self.thresholds],
             "calibration": dict(self.calibration),
         }
 
@@ -195,16 +196,3 @@ def _parse_threshold(block: FieldReader, text: str) -> Fraction:
     if not 0 <= value <= 1:
         raise block.wrong("thresholds", text, 'a decimal in a string between "0" and "1"')
     return value
-
-
-def decimal_text(value: Fraction) -> str:
-    """The shortest exact text of a rational: a decimal where one exists, else `p/q`."""
-    scaled, places = value, 0
-    while scaled.denominator != 1 and places < 18:
-        scaled, places = scaled * 10, places + 1
-    if scaled.denominator != 1:
-        return f"{value.numerator}/{value.denominator}"
-    if places == 0:
-        return str(scaled.numerator)
-    digits = str(abs(scaled.numerator)).rjust(places + 1, "0")
-    return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"

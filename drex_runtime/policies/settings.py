@@ -22,9 +22,9 @@ from drex_runtime.policies.load import YAML_SUFFIXES
 from drex_runtime.policies.safe_yaml import read_yaml
 from drex_runtime.policies.shipped import SHIPPED
 from drex_runtime.policies.table import Parameter, Policy
-from drex_runtime.policies.text import number_text
 from drex_runtime.policies.yaml_form import dump_yaml, policy_from_data, policy_to_data, policy_to_yaml, read_policy
 from drex_runtime.records.files import write_atomic
+from drex_runtime.records.numbers import number_text
 
 SCHEMA = "drex-policy-config/1"
 _FIELDS = ("schema", "policy", "parameters", "provenance")

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from drex_runtime.policies.table import LaunchRule, Parameter, Policy
-from drex_runtime.policies.text import atom_text, condition_text, number_text, scalar_text
+from drex_runtime.policies.text import atom_text, condition_text, scalar_text
+from drex_runtime.records.numbers import number_text
 
 __all__ = ["atom_text", "condition_text", "policy_list", "policy_view"]
 

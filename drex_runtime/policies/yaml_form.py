@@ -44,7 +44,8 @@ from drex_runtime.policies.table import (
     RampRule,
     Scope,
 )
-from drex_runtime.policies.text import condition_text, number_text, scalar_text
+from drex_runtime.policies.text import condition_text, scalar_text
+from drex_runtime.records.numbers import number_text
 
 SCHEMA = "drex-policy/1"
 MAX_RULES = 64

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from drex_runtime.errors import InputError, RecordError
-from drex_runtime.policies.text import number_text
+from drex_runtime.records.numbers import number_text
 from drex_runtime.traces.record import Column, Trace
 
 _WHOLE = 2**53

@@ -116,7 +116,8 @@ def warm_up() -> float:
     """Compile everything once; seconds."""
     began = time.perf_counter()
     for objective in ("makespan", "total-completion"):
-        solved(Setting(3, 3, True, objective, "published", 1.0, 1.0), 0, Limits(seconds=1.0))
+        for size in (3, 8):  # depth first and best first
+            solved(Setting(size, size, True, objective, "published", 1.0, 1.0), 0, Limits(nodes=4000))
     solved(Setting(6, 8, False, "makespan", "early", 1.0, 1.0), 1, Limits())
     return time.perf_counter() - began
 

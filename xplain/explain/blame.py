@@ -19,7 +19,8 @@ from drex_runtime.policies.bind import BoundPolicy, scoped_names
 from drex_runtime.policies.expressions import Condition, false_atoms, rational, symbol
 from drex_runtime.policies.observation import BUFFERED, POOL_NAMES, RAMP_NAMES, LaunchSpace, pool_position
 from drex_runtime.policies.table import DEEP_TIME
-from drex_runtime.policies.text import atom_text, condition_text, number_text
+from drex_runtime.policies.text import atom_text, condition_text
+from drex_runtime.records.numbers import number_text
 
 Numbers = Mapping[str, Fraction | int]
 

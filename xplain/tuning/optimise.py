@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import optuna
 
-from drex_runtime.policies.text import number_text
+from drex_runtime.records.numbers import number_text
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Sample
 from xplain.tuning.ranges import SearchRange

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
-from drex_runtime.policies.text import number_text
+from drex_runtime.records.numbers import number_text
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Attribution, Comparison, Region, Sample, Setting, Tuning
 from xplain.tuning.held_out import held_out

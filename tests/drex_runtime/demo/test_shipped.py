@@ -12,7 +12,7 @@ from drex_runtime.demo.corpus import read_corpus
 from drex_runtime.demo.evaluate import forced, generated
 from drex_runtime.demo.vocabulary import token_stream
 from drex_runtime.model import EarlyExitLlama, Tokenizer, load_model
-from drex_runtime.model.config import decimal_text
+from drex_runtime.records.numbers import number_text
 from tests.scale import scaled
 
 
@@ -29,7 +29,7 @@ def model() -> EarlyExitLlama:
 def test_files_are_those_of_the_card(card: Card, model: EarlyExitLlama) -> None:
     assert file_hashes(DEMO_FOLDER) == card.files
     assert sum((DEMO_FOLDER / name).stat().st_size for name in card.files) < 6_000_000
-    assert [decimal_text(t) for t in model.config.thresholds] == [card.threshold]
+    assert [number_text(t) for t in model.config.thresholds] == [card.threshold]
     assert model.config.vocab_size == Tokenizer.load(DEMO_FOLDER).vocab_size
 
 

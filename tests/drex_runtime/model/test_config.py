@@ -10,7 +10,7 @@ import pytest
 
 from drex_runtime.errors import DrexError
 from drex_runtime.model import parse_config, read_config
-from drex_runtime.model.config import decimal_text
+from drex_runtime.records.numbers import number_text
 from tests.drex_runtime.model.configs import SMALL, small_config
 
 
@@ -47,8 +47,8 @@ def test_a_plain_checkpoint_has_no_ramps_until_it_is_given_some(tmp_path: Path) 
     ("text", "value"), [("0.55", Fraction(11, 20)), ("1", Fraction(1)), ("0", Fraction(0)), ("1/3", Fraction(1, 3))]
 )
 def test_rationals_are_written_as_they_are_read(text: str, value: Fraction) -> None:
-    assert decimal_text(value) == text
-    assert Fraction(decimal_text(value)) == value
+    assert number_text(value) == text
+    assert Fraction(number_text(value)) == value
 
 
 def test_the_block_survives_a_round_trip() -> None:

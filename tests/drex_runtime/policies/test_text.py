@@ -10,7 +10,8 @@ import sympy
 from drex_runtime.errors import PolicyError
 from drex_runtime.policies import SHIPPED
 from drex_runtime.policies.expressions import false_atoms, parse_condition, parse_scalar
-from drex_runtime.policies.text import atom_text, condition_text, number_text, scalar_text
+from drex_runtime.policies.text import atom_text, condition_text, scalar_text
+from drex_runtime.records.numbers import number_text
 
 
 @pytest.mark.parametrize("text", [

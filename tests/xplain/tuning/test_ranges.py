@@ -11,8 +11,8 @@ import pytest
 from drex_runtime.policies import bind, shipped_policy
 from drex_runtime.policies.expressions import parse_fraction
 from drex_runtime.policies.shipped import SHIPPED
-from drex_runtime.policies.text import number_text
 from drex_runtime.records import ServerConfig
+from drex_runtime.records.numbers import number_text
 from tests.generators import random_profile
 from tests.xplain.tiny import PROFILE
 from xplain.tuning.ranges import SearchRange, search_ranges
