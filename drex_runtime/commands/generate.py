@@ -39,7 +39,7 @@ def generate(
     from drex_runtime.commands.model_options import open_model
     from drex_runtime.errors import InputError
     from drex_runtime.execution.llm import LLM
-    from drex_runtime.execution.requests import SamplingParams
+    from drex_runtime.execution.params import SamplingParams
     from drex_runtime.policies.load import load_policy
     from drex_runtime.policies.settings import load_policy_config
     from drex_runtime.progress import progress

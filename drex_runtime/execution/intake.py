@@ -6,7 +6,8 @@ from collections.abc import Sequence as Items
 
 from drex_runtime.errors import InputError
 from drex_runtime.execution.memory import KVConfig
-from drex_runtime.execution.requests import SamplingParams, Sequence
+from drex_runtime.execution.params import SamplingParams
+from drex_runtime.execution.requests import Sequence
 from drex_runtime.model import ModelConfig
 from drex_runtime.policies.bind import BoundPolicy
 from drex_runtime.records.workload import Request

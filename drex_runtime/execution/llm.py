@@ -13,7 +13,8 @@ from drex_runtime.execution.attention import DecodeAttention
 from drex_runtime.execution.clock import Clock
 from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.nominal import nominal_profile
-from drex_runtime.execution.requests import RequestOutput, SamplingParams, Sequence
+from drex_runtime.execution.params import SamplingParams
+from drex_runtime.execution.requests import RequestOutput, Sequence
 from drex_runtime.model import EarlyExitLlama, Tokenizer, load_model
 from drex_runtime.policies import Policy, bind, shipped_policy
 from drex_runtime.policies.bind import Settings

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from drex_runtime.execution.requests import Choice, Logprob, SamplingParams
+from drex_runtime.execution.params import Choice, Logprob, SamplingParams
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

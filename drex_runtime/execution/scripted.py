@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from drex_runtime.engine import Engine
-from drex_runtime.execution.requests import SamplingParams, Sequence
+from drex_runtime.execution.params import SamplingParams
+from drex_runtime.execution.requests import Sequence
 from drex_runtime.records.workload import Workload
 from drex_runtime.simulator.events import Log, Run
 

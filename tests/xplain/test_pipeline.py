@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from drex_runtime.execution.llm import LLM
-from drex_runtime.execution.requests import SamplingParams
+from drex_runtime.execution.params import SamplingParams
 from drex_runtime.policies.settings import load_policy_config, read_policy_config
 from drex_runtime.records import CostProfile, LinearCost, PrefillCost, SegmentCost, ServerConfig
 from tests.drex_runtime.engine.cases import model_with

@@ -9,7 +9,8 @@ from typing import Any
 from drex_runtime.engine import Engine
 from drex_runtime.execution.clock import FakeClock
 from drex_runtime.execution.llm import LLM
-from drex_runtime.execution.requests import SamplingParams, Sequence
+from drex_runtime.execution.params import SamplingParams
+from drex_runtime.execution.requests import Sequence
 from drex_runtime.execution.scripted import finished_run, submit_workload
 from drex_runtime.model import EarlyExitLlama
 from drex_runtime.policies.bind import BoundPolicy

@@ -9,7 +9,7 @@ from drex_runtime.engine import Engine
 from drex_runtime.errors import InputError
 from drex_runtime.execution.llm import LLM
 from drex_runtime.execution.memory import KVConfig
-from drex_runtime.execution.requests import SamplingParams
+from drex_runtime.execution.params import SamplingParams
 from drex_runtime.policies import SHIPPED, bind
 from drex_runtime.records import CostProfile, SegmentCost, ServerConfig
 from tests.drex_runtime.engine.cases import generate, model_with

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from drex_runtime.execution.requests import SamplingParams
+from drex_runtime.execution.params import SamplingParams
 from drex_runtime.execution.sampling import Sampler, uniforms
 
 LOGITS = torch.tensor([0.3, 2.0, -1.0, 1.5, 0.0])

@@ -12,7 +12,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from drex_runtime.execution.llm import LLM
-from drex_runtime.execution.requests import SamplingParams
+from drex_runtime.execution.params import SamplingParams
 from drex_runtime.execution.runner import seed_token
 from drex_runtime.model import EarlyExitLlama, confidence
 from drex_runtime.policies import SHIPPED
