@@ -49,3 +49,9 @@ class PolicyError(DrexError):
 
 class LimitError(DrexError):
     """A stated limit (time, size, domain of validity) was exceeded; the message says by how much."""
+
+
+class EngineError(DrexError):
+    """The engine's own books do not add up (a defect of ours, or of a plug-in): what it holds cannot be trusted."""
+
+    exit_code = 70  # EX_SOFTWARE

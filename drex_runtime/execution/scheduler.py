@@ -11,7 +11,7 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from drex_runtime.errors import PolicyError
+from drex_runtime.errors import EngineError, PolicyError
 from drex_runtime.execution.requests import Sequence
 from drex_runtime.policies.bind import PREFILL, BoundPolicy, BoundRampRule
 from drex_runtime.scheduling.pools import Census, Pools, next_token_due, ramp_view
@@ -88,7 +88,9 @@ class Scheduler:
         return Launch("RUN", rule.label, rule.target, batch=self._sequences(rows))
 
     def idle_until(self, now: int, rule: str) -> int:
-        """The end of an IDLE. PolicyError where idling leads nowhere."""
+        """The end of an IDLE. PolicyError where idling leads nowhere, EngineError where a request was lost."""
+        if not self.waiting and not len(self.pools):
+            raise EngineError(f"{self.in_flight} requests hold a place, but none of them waits in a pool")
         coming = min((item.spec.arrival for item in self.waiting if item.spec.arrival > now), default=None)
         longest = self.config.idle_max
         if coming is not None:

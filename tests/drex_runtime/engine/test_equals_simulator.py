@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from drex_runtime.errors import PolicyError
+from drex_runtime.errors import EngineError, PolicyError
 from drex_runtime.execution.scripted import submit_workload
 from drex_runtime.kv import KVPoolError
 from drex_runtime.policies import SHIPPED, bind
@@ -153,7 +153,7 @@ def run_corrupted(policy: BoundPolicy, workload: Workload,
     engine = scripted_engine(policy)
     submit_workload(engine, workload)
     done = False
-    with contextlib.suppress(PolicyError, KVPoolError):
+    with contextlib.suppress(EngineError, PolicyError, KVPoolError):
         while engine.has_work:
             engine.step()
             done = done or change(engine.scheduler.pools)

@@ -77,6 +77,7 @@ def regret_case(seed: int, max_states: int = 2500) -> RegretCase:
         choices = {"batch_limit": ("1", "2"), "flush_size": ("1", "3"), "alpha": ("1/3",), "art_factor": ("0", "1"),
                    "max_age": ("1", "2"), "consult_ramp": ("0",)}
         settings = {name: random.choice(values) for name, values in choices.items()
-                    if policy.parameter(name) is not None and random.random() < 0.3}
+                    if (found := policy.parameter(name)) is not None and random.random() < 0.3
+                    and (found.scope == "policy" or case.profile.num_segments > 1)}  # no ramp: nothing to set there
     objective = random.choice(OBJECTIVES)
     return RegretCase(bind(policy, case.profile, case.config, settings), case.workload, objective, case)
