@@ -15,6 +15,7 @@ from drex_runtime.execution.exits import ExitRule
 from drex_runtime.execution.intake import Intake
 from drex_runtime.execution.launch_index import LaunchIndex
 from drex_runtime.execution.memory import KVConfig
+from drex_runtime.execution.observer import Observer
 from drex_runtime.execution.requests import Sequence
 from drex_runtime.execution.runner import Runner
 from drex_runtime.execution.scheduler import Batch, Launch, Scheduler
@@ -42,6 +43,7 @@ class Engine:
         self.runner = Runner(model, policy.config.max_num_seqs, self.intake.kv, self.statistics, attention)
         self.scheduler = Scheduler(policy, self.runner)
         self.exits = ExitRule(model.config.confidence, model.config.thresholds)
+        self.observers: list[Observer] = []
 
     def submit(self, sequence: Sequence) -> Sequence:
         """Queue a request made by `intake`."""
@@ -52,6 +54,8 @@ class Engine:
         """Drop an unfinished request between steps; row and memory are free at once."""
         self.scheduler.withdraw(sequence)
         sequence.finished = "abort"
+        for observer in self.observers:
+            observer.finished(sequence)
 
     @property
     def has_work(self) -> bool:
@@ -116,6 +120,8 @@ class Engine:
                     self._choose(batch, logits)
                     return self._leave(segment, batch)
                 self._latch(segment, ready, released=action == "RELEASE")
+            else:
+                self._pass_by(segment, index, batch)
             if joined := self.scheduler.joining(segment, batch, exits):
                 self.statistics.rows_joined += len(joined)
                 batch += joined
@@ -136,10 +142,16 @@ class Engine:
         with self.stopwatch.time("ramp", self.statistics.launches, ramp, len(batch)):
             logits = self.runner.logits(index, ramp)
             mask = self.exits.ready(ramp, logits, batch)
+            for observer in self.observers:
+                observer.consulted(ramp, batch, logits, mask)
             ready = [sequence for sequence, leaves in zip(batch, mask, strict=True) if leaves]
             self._choose(ready, logits[torch.from_numpy(mask)] if len(ready) < len(batch) else logits)
         self.clock.spend(self.profile.ramp_cost(ramp, len(batch)))
         return ready, logits
+
+    def _pass_by(self, ramp: int, index: LaunchIndex, batch: Batch) -> None:
+        for observer in self.observers:
+            observer.skipped(ramp, batch, lambda: self.runner.logits(index, ramp))
 
     def _choose(self, batch: Batch, logits: Tensor) -> None:
         """Pick a token for those of `batch` (rows of `logits`) that have none pending."""
@@ -196,6 +208,8 @@ class Engine:
                 token = sequence.emit(depth, now)
                 if sequence.finished:
                     self.scheduler.leave(sequence)
+                    for observer in self.observers:
+                        observer.finished(sequence)
                 else:
                     self.runner.advance(sequence.row, token, sequence.positions - 1)
                     self.scheduler.enter(1, sequence, now)
@@ -204,6 +218,8 @@ class Engine:
 
     def _note(self, launch: Launch) -> None:
         self.statistics.launches += 1
+        for observer in self.observers:
+            observer.launched(launch, self.clock.now())
         if self.launches is not None:
             rows = launch.batch or tuple(sequence for sequence, _ in launch.chunks)
             self.launches.append(LaunchRecord(self.clock.now(), launch.kind, launch.pool,

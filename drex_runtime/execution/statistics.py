@@ -53,6 +53,7 @@ class PartTime:
     rows: int
     context: int
     ns: int
+    begun: int = 0  # time.perf_counter_ns() at its start
 
 
 @dataclass
@@ -83,4 +84,5 @@ class _Running:
         if self._watch.enabled and kind is None:
             spent = time.perf_counter_ns() - self._since
             self._watch.parts.append(
-                PartTime(self._part, self._launch, self._segment, self._rows, self._context, spent))
+                PartTime(self._part, self._launch, self._segment, self._rows, self._context, spent,
+                         self._since))
