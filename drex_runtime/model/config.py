@@ -133,10 +133,10 @@ def parse_config(raw: Mapping[str, Any], source: str = "config.json") -> ModelCo
     if num_heads % num_kv_heads:
         right = f"a divisor of num_attention_heads = {num_heads}"
         raise fields.wrong("num_key_value_heads", num_kv_heads, right)
-    if raw.get("head_dim") is None and hidden_size % num_heads:
+    if raw.get("head_dim") is None and traits.default_head_dim is None and hidden_size % num_heads:
         right = f"a multiple of num_attention_heads = {num_heads}, or set head_dim"
         raise fields.wrong("hidden_size", hidden_size, right)
-    head_dim = fields.count("head_dim", hidden_size // num_heads)
+    head_dim = fields.count("head_dim", traits.default_head_dim or hidden_size // num_heads)
     if head_dim % 2:
         raise fields.wrong("head_dim", head_dim, "an even number (rotary embedding turns pairs)")
     vocab_size = fields.count("vocab_size", least=2)

@@ -29,6 +29,9 @@ def parse_rope(fields: FieldReader, max_positions: int) -> RopeConfig:
     outer = fields.positive("rope_theta", 10000.0)
     if block is None:
         return RopeConfig(theta=outer)
+    for name, value in block.raw.items():
+        if isinstance(value, dict):
+            raise block.wrong(name, value, "absent: one rotation for all layers (per-layer RoPE is not supported)")
     theta = block.positive("rope_theta", outer)
     name = "type" if "type" in block.raw and "rope_type" not in block.raw else "rope_type"
     kind = block.choice(name, ("default", "llama3"), "default")
