@@ -6,7 +6,7 @@ from time import perf_counter
 
 from xplain.encodings.exact.results import Limits, Stopped
 
-FIRST_PORTION = 4
+FIRST_PORTION = 1
 LOOK_EVERY = 0.01  # seconds between two looks at the clock, roughly
 MAX_PORTION = 4096
 

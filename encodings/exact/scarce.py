@@ -20,7 +20,9 @@ import numpy as np
 from xplain.encodings.exact.instance import Instance, Int
 from xplain.encodings.exact.kernel import Scalar, inner
 
-MAX_STATES = 400  # then what is left is bounded by the packing table alone
+# States per call: this divided by the square of a state's launches, since an expansion asks for as many bounds. What is
+# left is bounded by the packing table alone.
+MAX_WORK = 1_200_000
 FIELDS = 4  # of a state on the stack: shallow, deep, parked, clock
 STACK = FIELDS * 4096  # elements; a search that would need more is bounded by the packing table as well
 MAX_STARTS = 512  # tokens of a kind whose earliest start is kept; later ones start when all requests are there
@@ -82,7 +84,7 @@ def scarce(instance: Instance, wait: Int, count: Scalar, a: Scalar, d: Scalar, p
     costs, cap, packing, n = instance.costs, min(instance.cap, count), instance.packing, instance.n
     seg, ramp, fill = costs.seg, costs.ramp, costs.fill
     branches = (cap + 1) * (cap + 2) * (cap + 3) // 6 + (cap + 1) * (cap + 2) // 2 + cap
-    last, all_a, all_d = wait[count - 1] - added, a, d
+    last, all_a, all_d, most = wait[count - 1] - added, a, d, MAX_WORK // (branches * branches)
     best, states, top = enough, 0, np.int64(1)
     stack[0], stack[1], stack[2], stack[3] = a, d, p, 0
     while top > 0:
@@ -92,7 +94,7 @@ def scarce(instance: Instance, wait: Int, count: Scalar, a: Scalar, d: Scalar, p
         rest = clock + packing[a, d, p]
         if rest >= best:
             continue
-        if a + d + p == 0 or clock >= last or states >= MAX_STATES or top + branches > STACK // FIELDS:
+        if a + d + p == 0 or clock >= last or states >= most or top + branches > STACK // FIELDS:
             best = rest
             continue
         states += 1
