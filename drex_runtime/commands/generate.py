@@ -29,12 +29,16 @@ def generate(
                               "1 = never. Default: the model's own.")] = None,
     max_num_seqs: Annotated[int, typer.Option(help="N, requests in flight.")] = 16,
     max_batch_rows: Annotated[int | None, typer.Option(help="Rows per launch. Default: N.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Record lengths, depths and confidences of every request: a "
+                      "workload for the analyzer (JSONL).")] = None,
+    trace_out: Annotated[Path | None, typer.Option(help="Chrome trace of the run, for ui.perfetto.dev.")] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Also print exits, launches and timing, and what the "
                                         "model's card says of its quality.")] = False,
 ) -> None:
     """Continue each prompt. The text does not depend on the policy as long as it consults every ramp."""
     import sys
     import time
+    from contextlib import nullcontext
 
     from drex_runtime.commands.model_options import open_model
     from drex_runtime.errors import InputError
@@ -43,6 +47,7 @@ def generate(
     from drex_runtime.policies.load import load_policy
     from drex_runtime.policies.settings import load_policy_config
     from drex_runtime.progress import progress
+    from drex_runtime.recording import Recorder, TimelineObserver
     from drex_runtime.records import load_profile
 
     texts = prompts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
@@ -52,10 +57,14 @@ def generate(
     opened = open_model(model, exit_threshold)
     llm = LLM(opened.model, policy=table, settings=settings, profile=load_profile(profile) if profile else None,
               max_num_seqs=max_num_seqs, batch_max=max_batch_rows, tokenizer=opened.tokenizer)
+    timeline = TimelineObserver(llm.engine) if trace_out else None
     begun = time.perf_counter()
-    with progress(f"generating for {len(texts)} prompts"):
+    with (Recorder(record, llm.engine, model=opened.folder.name) if record else nullcontext(),
+          progress(f"generating for {len(texts)} prompts")):
         outputs = llm.generate(texts, SamplingParams(max_tokens, temperature, top_k, top_p, seed))
     seconds = time.perf_counter() - begun
+    if timeline is not None and trace_out is not None:
+        timeline.save(trace_out)
     for prompt, output in zip(texts, outputs, strict=True):
         print(f"{prompt}{output.text}\n")
     if stats:

@@ -22,7 +22,8 @@ _FIELDS = ("id", "arrival", "prompt_tokens", "depths", "confidences", "due", "tt
 
 def read_recording(path: Path) -> Trace:
     """A recording as a trace with depths. InputError naming line and field; arrivals keep the recording's clock."""
-    rows = json_rows(path)
+    cut: list[int] = []
+    rows = json_rows(path, cut)
     first = next(rows, None)
     if first is None:
         raise InputError(str(path), "file", "nothing", f"a header with schema {SCHEMA}")
@@ -35,12 +36,13 @@ def read_recording(path: Path) -> Trace:
     late = sum(one > other for one, other in pairwise(keys))
     unknown = sum(request.depths.count(UNKNOWN) for request in ordered)
     notes = [f"sorted by arrival ({late} rows came before their predecessor)"] if late else []
+    notes += [f"line {line} was cut off and left out" for line in cut]
     if unknown:
         notes.append(f"{unknown} of {sum(len(request.depths) for request in ordered)} depths unknown")
     return Trace(one_line(path.name), "recording", np.array([request.arrival for request in ordered], np.int64),
                  np.array([request.prompt_tokens for request in ordered], np.int64),
-                 np.array([len(request.depths) for request in ordered], np.int64), len(ordered), {}, tuple(notes),
-                 str(ordered[0].arrival), reader.num_segments, ordered)
+                 np.array([len(request.depths) for request in ordered], np.int64), len(ordered) + len(cut), {},
+                 tuple(notes), str(ordered[0].arrival), reader.num_segments, ordered)
 
 
 class _Reader:

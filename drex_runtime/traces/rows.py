@@ -81,11 +81,27 @@ def _checked_header(path: Path, names: list[str]) -> list[str]:
     return header
 
 
-def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line, object) of every line; numbers stay text (`NumberText`)."""
+def json_rows(path: Path, cut: list[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, object) of every line; numbers stay text (`NumberText`).
+
+    With `cut`, a last line that has no line end and is no JSON is left out and its number appended there: the writer
+    was killed in the middle of it.
+    """
     for number, text in lines(path):
-        if text.strip():
-            yield number, _json_object(path, number, text)
+        if not text.strip():
+            continue
+        if cut is not None and not text.endswith("\n") and not _is_json(text):
+            cut.append(number)
+            return
+        yield number, _json_object(path, number, text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _json_object(path: Path, line: int, text: str) -> dict[str, Any]:
