@@ -1,11 +1,5 @@
-"""Model configuration: the `config.json` of a Hugging Face folder plus an `early_exit` block.
+"""Model configuration: the `config.json` of a Hugging Face folder plus an `early_exit` block (`model/early_exit.py`).
 
-The block looks like
-
-    "early_exit": {"ramps": [4], "head": "shared", "confidence": "top2", "thresholds": ["0.55"]}
-
-where a ramp is the number of layers its state went through: ramp 4 reads the state after four layers.
-Thresholds are decimals in strings, kept as exact rationals; 1 means the ramp is never taken.
 Everything that this engine does not compute exactly as written is refused by name.
 """
 
@@ -18,35 +12,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from drex_runtime.model.confidence import CONFIDENCE_KINDS
+from drex_runtime.model.early_exit import EarlyExitConfig, parse_early_exit
 from drex_runtime.model.errors import ModelError
 from drex_runtime.model.families import FAMILIES, FamilyTraits
 from drex_runtime.model.fields import FieldReader
 from drex_runtime.model.rope import RopeConfig, parse_rope
-from drex_runtime.records.numbers import number_text
-
-EXIT_HEADS = ("shared",)
-
-
-@dataclass(frozen=True)
-class EarlyExitConfig:
-    """Where tokens may leave, how their confidence is computed, and above which value they do."""
-
-    ramps: tuple[int, ...] = ()
-    head: str = "shared"
-    confidence: str = "top2"
-    thresholds: tuple[Fraction, ...] = ()
-    calibration: Mapping[str, Any] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """The block as it stands in config.json."""
-        return {
-            "ramps": list(self.ramps),
-            "head": self.head,
-            "confidence": self.confidence,
-            "thresholds": [number_text(t) for t in self.thresholds],
-            "calibration": dict(self.calibration),
-        }
 
 
 @dataclass(frozen=True)
@@ -69,7 +39,7 @@ class ModelConfig:
     initializer_range: float = 0.02
     bos_id: int | None = None
     eos_ids: tuple[int, ...] = ()
-    early_exit: EarlyExitConfig = EarlyExitConfig()
+    early_exit: EarlyExitConfig = field(default_factory=EarlyExitConfig)
 
     @property
     def ramps(self) -> tuple[int, ...]:
@@ -97,6 +67,11 @@ class ModelConfig:
             raise IndexError(f"segment {segment} is not one of 1..{self.num_segments}")
         bounds = (0, *self.ramps, self.num_layers)
         return range(bounds[segment - 1], bounds[segment])
+
+    def kv_layers(self, segment: int) -> int:
+        """Layers of a segment that keep K and V: its own, and the layer of the ramp at its end if that has one."""
+        at_ramp = self.early_exit.layer_has_kv and segment < self.num_segments
+        return len(self.segment_layers(segment)) + at_ramp
 
 
 def read_config(folder: Path, early_exit: Mapping[str, Any] | None = None) -> ModelConfig:
@@ -160,39 +135,5 @@ def parse_config(raw: Mapping[str, Any], source: str = "config.json") -> ModelCo
         initializer_range=fields.positive("initializer_range", 0.02),
         bos_id=next(iter(fields.token_ids("bos_token_id", vocab_size)), None),
         eos_ids=fields.token_ids("eos_token_id", vocab_size),
-        early_exit=_parse_early_exit(fields, num_layers),
+        early_exit=parse_early_exit(fields, num_layers),
     )
-
-
-def _parse_early_exit(fields: FieldReader, num_layers: int) -> EarlyExitConfig:
-    block = fields.section("early_exit")
-    if block is None:
-        return EarlyExitConfig()
-    block.known(("ramps", "head", "confidence", "thresholds", "calibration"))
-    ramps = block.listed("ramps", int)
-    if not ramps or list(ramps) != sorted(set(ramps)) or ramps[0] < 1 or ramps[-1] >= num_layers:
-        right = f"ascending layer counts between 1 and {num_layers - 1}, at least one"
-        raise block.wrong("ramps", list(ramps), right)
-    head = block.choice("head", EXIT_HEADS, "shared")
-    kind = block.choice("confidence", CONFIDENCE_KINDS, "top2")
-    texts = block.listed("thresholds", str) if "thresholds" in block.raw else ("1",) * len(ramps)
-    if len(texts) != len(ramps):
-        raise block.wrong("thresholds", list(texts), f"{len(ramps)} decimals, one per ramp")
-    calibration = block.section("calibration")
-    return EarlyExitConfig(
-        ramps=ramps,
-        head=head,
-        confidence=kind,
-        thresholds=tuple(_parse_threshold(block, text) for text in texts),
-        calibration=dict(calibration.raw) if calibration else {},
-    )
-
-
-def _parse_threshold(block: FieldReader, text: str) -> Fraction:
-    try:
-        value = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        value = Fraction(-1)
-    if not 0 <= value <= 1:
-        raise block.wrong("thresholds", text, 'a decimal in a string between "0" and "1"')
-    return value

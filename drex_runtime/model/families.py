@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from drex_runtime.model.early_exit import BALCONY
 from drex_runtime.model.fields import FieldReader
 
 # Fields of relatives of these families that give layers their own rotation or their own KV entries.
@@ -90,6 +91,7 @@ def _one_kind_of_layer(fields: FieldReader) -> None:
 FAMILIES: dict[str, Callable[[FieldReader], FamilyTraits]] = {
     "llama": _llama,
     "mistral": _mistral,
+    BALCONY: _llama,
     "qwen2": _qwen2,
     "qwen3": _qwen3,
 }

@@ -1,8 +1,8 @@
 """Weights from a Hugging Face folder (safetensors, sharded or not), and back into one.
 
-Names are those of the Hugging Face Llama; q, k, v and gate, up are joined on reading and split on
-writing. Every tensor of the file must be used and every parameter found: a model that is almost the
-one asked for is not loaded.
+Names are those of the Hugging Face Llama (of ramps: `model/early_exit.py`); q, k, v and gate, up are joined
+on reading and split on writing. Every tensor of the file must be used and every parameter found: a model that
+is almost the one asked for is not loaded.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from drex_runtime.model.config import ModelConfig, read_config, read_json_object
+from drex_runtime.model.drex_head import read_head
 from drex_runtime.model.errors import ModelError
 from drex_runtime.model.llama import EarlyExitLlama
 
@@ -96,43 +97,83 @@ def _names(path: Path) -> list[str]:
         raise ModelError(f"{path}: not a safetensors file: {error}") from error
 
 
-def joined_parts(config: ModelConfig) -> Iterator[tuple[str, list[tuple[str, tuple[int, ...]]]]]:
+Parts = list[tuple[str, tuple[int, ...]]]
+BALCONY_MODULE = re.compile(r"model\.exit_modules\.(\d+)\..*")
+
+
+def joined_parts(config: ModelConfig) -> Iterator[tuple[str, Parts]]:
     """Per parameter of the module tree, the tensors of the file that make it up, with their shapes."""
-    d, width, traits = config.hidden_size, config.intermediate_size, config.traits
-    query, key = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
+    d = config.hidden_size
     yield "embed_tokens.weight", [("model.embed_tokens.weight", (config.vocab_size, d))]
     for index in range(config.num_layers):
-        ours, theirs = f"layers.{index}.", f"model.layers.{index}."
-        attention, mlp = theirs + "self_attn.", theirs + "mlp."
+        yield from layer_parts(config, f"layers.{index}.", f"model.layers.{index}.")
+    yield "norm.weight", [("model.norm.weight", (d,))]
+    if not config.tie_embeddings:
+        yield "lm_head.weight", [("lm_head.weight", (config.vocab_size, d))]
+    for index in range(len(config.ramps)):
+        yield from _ramp_parts(config, index)
+
+
+def layer_parts(config: ModelConfig, ours: str, theirs: str, which: str = "full") -> Iterator[tuple[str, Parts]]:
+    """The parameters under `ours` of a layer, or of one half of it, from the tensors under `theirs`."""
+    d, width, traits = config.hidden_size, config.intermediate_size, config.traits
+    query, key = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
+    attention, mlp = theirs + "self_attn.", theirs + "mlp."
+    if which in ("full", "attention"):
         yield ours + "input_norm.weight", [(theirs + "input_layernorm.weight", (d,))]
-        yield ours + "post_norm.weight", [(theirs + "post_attention_layernorm.weight", (d,))]
         if traits.qk_norm:
             yield ours + "q_norm.weight", [(attention + "q_norm.weight", (config.head_dim,))]
             yield ours + "k_norm.weight", [(attention + "k_norm.weight", (config.head_dim,))]
         qkv = [("q_proj", query), ("k_proj", key), ("v_proj", key)]
-        gate_up = [("gate_proj", width), ("up_proj", width)]
         yield ours + "qkv_proj.weight", [(f"{attention}{name}.weight", (rows, d)) for name, rows in qkv]
         yield ours + "o_proj.weight", [(attention + "o_proj.weight", (d, query))]
-        yield ours + "gate_up_proj.weight", [(f"{mlp}{name}.weight", (rows, d)) for name, rows in gate_up]
-        yield ours + "down_proj.weight", [(mlp + "down_proj.weight", (d, width))]
         if traits.qkv_bias:
             yield ours + "qkv_proj.bias", [(f"{attention}{name}.bias", (rows,)) for name, rows in qkv]
         if traits.output_bias:
             yield ours + "o_proj.bias", [(attention + "o_proj.bias", (d,))]
+    if which in ("full", "mlp"):
+        yield ours + "post_norm.weight", [(theirs + "post_attention_layernorm.weight", (d,))]
+        gate_up = [("gate_proj", width), ("up_proj", width)]
+        yield ours + "gate_up_proj.weight", [(f"{mlp}{name}.weight", (rows, d)) for name, rows in gate_up]
+        yield ours + "down_proj.weight", [(mlp + "down_proj.weight", (d, width))]
         if traits.mlp_bias:
             yield ours + "gate_up_proj.bias", [(f"{mlp}{name}.bias", (rows,)) for name, rows in gate_up]
             yield ours + "down_proj.bias", [(mlp + "down_proj.bias", (d,))]
-    yield "norm.weight", [("model.norm.weight", (d,))]
-    if not config.tie_embeddings:
-        yield "lm_head.weight", [("lm_head.weight", (config.vocab_size, d))]
+
+
+def _ramp_parts(config: ModelConfig, index: int) -> Iterator[tuple[str, Parts]]:
+    """Own parts of the ramp `index` (from 0). Balcony numbers the parts of a module instead of naming them."""
+    kind, d = config.early_exit, config.hidden_size
+    own = f"early_exit.ramps.{index}."
+    names = {"layer": f"{own}layer.", "norm": f"{own}norm.weight", "head": f"{own}head.weight"}
+    if kind.modules:
+        module, first = f"model.exit_modules.{kind.modules[index]}.", int(kind.layer != "none")
+        names = {
+            "layer": f"{module}0.",
+            "norm": f"{module}{first}.weight",
+            "head": f"{module}{first + 1}.weight",
+        }
+    ours = f"ramps.{index}."
+    if kind.layer != "none":
+        yield from layer_parts(config, f"{ours}layer.", names["layer"], kind.layer)
+    if kind.norm == "own":
+        yield f"{ours}norm.weight", [(names["norm"], (d,))]
+    if kind.head == "own":
+        yield f"{ours}head.weight", [(names["head"], (config.vocab_size, d))]
 
 
 def _fill(model: EarlyExitLlama, files: TensorFiles, config: ModelConfig, folder: Path) -> None:
     parameters = dict(model.named_parameters())
     used: set[str] = set()
     with torch.no_grad():
+        if config.early_exit.head_file is not None:
+            head = read_head(folder / config.early_exit.head_file, (config.vocab_size, config.hidden_size))
+            for index in range(len(config.ramps)):
+                parameters.pop(f"ramps.{index}.head.weight").copy_(head)
         for name, parts in joined_parts(config):
-            parameter, row = parameters.pop(name), 0
+            parameter, row = parameters.pop(name, None), 0
+            if parameter is None:  # a head that came from its own file
+                continue
             for part, shape in parts:
                 parameter[row : row + shape[0]].copy_(files.read(part, shape))
                 used.add(part)
@@ -147,9 +188,17 @@ def _fill(model: EarlyExitLlama, files: TensorFiles, config: ModelConfig, folder
             raise ModelError(
                 f"{folder}: lm_head.weight differs from the embedding although tie_word_embeddings is true"
             )
-    extra = sorted(name for name in files.names - used if not IGNORED.fullmatch(name))
+    extra = sorted(name for name in files.names - used if not _may_stay(name, config))
     if extra:
         raise ModelError(f"{folder}: tensor {extra[0]} (one of {len(extra)}) is not part of a {config.family} model")
+
+
+def _may_stay(name: str, config: ModelConfig) -> bool:
+    """Whether a tensor that nothing uses is no mistake: old frequencies, exit modules that were not chosen."""
+    module = BALCONY_MODULE.fullmatch(name)
+    if module is not None and config.early_exit.modules:
+        return int(module[1]) not in config.early_exit.modules
+    return IGNORED.fullmatch(name) is not None
 
 
 def save_model(model: EarlyExitLlama, folder: Path, config_json: Mapping[str, Any], dtype: torch.dtype) -> None:

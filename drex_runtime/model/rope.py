@@ -77,20 +77,29 @@ class RotaryEmbedding(nn.Module):
         self.max_positions = max_positions
         # No buffer: a cast of the model must not round it, and a model on the meta device has none.
         self._tables: dict[torch.device, Tensor] = {}
+        self._latest: tuple[Tensor, Tensor, Tensor] | None = None
 
     def table(self, device: torch.device) -> Tensor:
-        """cos and sin of every position, float32 `[positions, 2, head_dim / 2]`."""
+        """cos and signed sin of every position, float32 `[positions, 2, head_dim]`: x * cos + x turned by half * sin."""
         if device not in self._tables:
             # Not an inference tensor: training may use the same model after a measurement.
             with torch.inference_mode(False):
                 positions = torch.arange(self.max_positions, dtype=torch.int64).float()
                 angles = torch.outer(positions, inverse_frequencies(self.config, self.head_dim))
-                self._tables[device] = torch.stack((angles.cos(), angles.sin()), dim=1).to(device)
+                cos, sin = angles.cos(), angles.sin()
+                table = torch.stack((torch.cat((cos, cos), dim=1), torch.cat((-sin, sin), dim=1)), dim=1)
+                self._tables[device] = table.to(device)
         return self._tables[device]
 
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
         """`x[rows, heads, hd]` at `positions[rows]` -> the same shape, turned."""
-        cos, sin = self.table(x.device)[positions].unsqueeze(2).unbind(1)
-        first, second = x.float().chunk(2, dim=-1)
-        turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
-        return turned.to(x.dtype)
+        cos, sin = self._angles(positions, x.device)
+        wide = x.float()
+        return torch.addcmul(wide * cos, wide.roll(self.head_dim // 2, dims=-1), sin).to(x.dtype)
+
+    def _angles(self, positions: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+        """cos and sin `[rows, 1, hd]`; all layers of a launch ask with the same tensor, so the last answer is kept."""
+        if self._latest is None or self._latest[0] is not positions or self._latest[1].device != device:
+            cos, sin = self.table(device)[positions].unsqueeze(2).unbind(1)
+            self._latest = (positions, cos, sin)
+        return self._latest[1:]
