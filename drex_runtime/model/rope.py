@@ -80,7 +80,7 @@ class RotaryEmbedding(nn.Module):
         self._latest: tuple[Tensor, Tensor, Tensor] | None = None
 
     def table(self, device: torch.device) -> Tensor:
-        """cos and signed sin of every position, float32 `[positions, 2, head_dim]`: x * cos + x turned by half * sin."""
+        """cos and signed sin of every position, float32 `[positions, 2, head_dim]`, for x * cos + rolled x * sin."""
         if device not in self._tables:
             # Not an inference tensor: training may use the same model after a measurement.
             with torch.inference_mode(False):
