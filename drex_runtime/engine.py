@@ -97,10 +97,13 @@ class Engine:
 
     def _run(self, launch: Launch) -> Batch:
         """A pass: from `launch.pool` to the first ramp that ends it, or to the LM head."""
+        begun = self.clock.now()
         with self.stopwatch.time("start", self.statistics.launches, launch.pool, len(launch.batch)):
             batch, segment = self.scheduler.begin(launch), launch.pool
             index = self.runner.index([sequence.row for sequence in batch])
         self.clock.spend(self.profile.start_cost(segment))
+        if segment > 1:
+            self.scheduler.took("start", segment, len(batch), self.clock.now() - begun)
         while True:
             self._segment(segment, index, batch)
             if segment == self.runner.num_segments:
@@ -130,15 +133,17 @@ class Engine:
 
     # ---- parts of a pass ----------------------------------------------------------------------------------
     def _segment(self, segment: int, index: LaunchIndex, batch: Batch) -> None:
-        context = sum(sequence.spec.prompt_tokens + sequence.emitted for sequence in batch)
+        context, begun = sum(sequence.spec.prompt_tokens + sequence.emitted for sequence in batch), self.clock.now()
         with self.stopwatch.time("segment", self.statistics.launches, segment, len(batch), context):
             self.runner.segment(segment, index, [sequence.latched > 0 for sequence in batch])
             if segment == self.runner.num_segments:
                 self._choose(batch, self.runner.logits(index))
         self.clock.spend(self.profile.segment_cost(segment, len(batch), context))
+        self.scheduler.took("segment", segment, len(batch), self.clock.now() - begun)
 
     def _consult(self, ramp: int, index: LaunchIndex, batch: Batch) -> tuple[Batch, Tensor]:
         """Pay the ramp, learn who is ready; what ready rows would emit here becomes their pending token."""
+        begun = self.clock.now()
         with self.stopwatch.time("ramp", self.statistics.launches, ramp, len(batch)):
             logits = self.runner.logits(index, ramp)
             mask = self.exits.ready(ramp, logits, batch)
@@ -147,6 +152,7 @@ class Engine:
             ready = [sequence for sequence, leaves in zip(batch, mask, strict=True) if leaves]
             self._choose(ready, logits[torch.from_numpy(mask)] if len(ready) < len(batch) else logits)
         self.clock.spend(self.profile.ramp_cost(ramp, len(batch)))
+        self.scheduler.took("ramp", ramp, len(batch), self.clock.now() - begun)
         return ready, logits
 
     def _pass_by(self, ramp: int, index: LaunchIndex, batch: Batch) -> None:
@@ -172,6 +178,7 @@ class Engine:
             for sequence in staying:
                 self.scheduler.enter(ramp + 1, sequence, now)
         self.clock.spend(self.profile.rebatch)
+        self.scheduler.took("rebatch", ramp, len(staying), self.clock.now() - now)
         return out
 
     def _leave(self, ramp: int, batch: Batch) -> Batch:

@@ -9,18 +9,21 @@ from typing import ClassVar
 from pydantic import ConfigDict, TypeAdapter
 
 from drex_runtime.errors import InputError, PolicyError, RecordError
+from drex_runtime.policies.bind import ONLINE
 from drex_runtime.policies.load import load_policy
-from drex_runtime.records import CostProfile
+from drex_runtime.records import CostProfile, Workload
 from drex_runtime.records.files import read_record, write_record
 from drex_runtime.scheduling.state import Objective
 from xplain.encodings.exact import Limits
 from xplain.explain.regret import NO_REGRET
 from xplain.problems.exact import ExactProblem
 from xplain.problems.operating import Contender, OperatingProblem
+from xplain.problems.trace_source import TraceSource
 from xplain.records import STRICT
 from xplain.space import Space
 
 SCHEMA = "xplain-request/1"
+TRACE_FILE = "trace.json"  # in the run folder, if the workloads come from a trace
 # When one exact search gives up; the nodes take about as long on one core.
 EXACT_SECONDS, EXACT_NODES = 2.0, 10_000
 
@@ -49,6 +52,7 @@ class AnalysisRequest:
     seed: int = 0
     jobs: int = 2
     command: str = ""
+    trace: str = ""  # what was said of the trace in TRACE_FILE; empty: workloads are generated
 
     def __post_init__(self) -> None:
         for name, value, low, high in (("requests", self.requests, 1, 16), ("tokens", self.tokens, 1, 16),
@@ -73,17 +77,24 @@ def contender(subject: str, settings: dict[str, str] | None = None) -> Contender
     policy = load_policy(subject)
     if not policy.keeps_exits_voluntary:
         raise PolicyError(f"policy {policy.name}: {NO_REGRET}")
+    if ONLINE in (settings or {}).values():
+        raise PolicyError(f"policy {policy.name}: the analyzer needs frozen parameters (states, regrets and tuning "
+                          "know no estimator); leave art_factor out for its value by the profile, or set a number")
     return Contender(policy.name, policy, settings or {})
 
 
-def operating_problem(request: AnalysisRequest, profile: CostProfile) -> OperatingProblem:
-    """The operating scale of a request."""
+def operating_problem(request: AnalysisRequest, profile: CostProfile,
+                      trace: Workload | None = None) -> OperatingProblem:
+    """The operating scale of a request; `trace` as in the run folder's TRACE_FILE."""
+    if bool(request.trace) != (trace is not None):
+        raise InputError("analysis", "trace", request.trace or "none", "the trace's workload beside it, or neither")
     benchmarks = tuple(contender(name) for name in request.benchmarks)
     names = [item.name for item in benchmarks]
     if len(set(names)) != len(names):
         raise InputError("--benchmark", "benchmarks", ", ".join(names), "policies of different names")
     return OperatingProblem(contender(request.subject, request.settings), benchmarks, profile, request.space,
-                            request.objective, request.threshold, request.seed, request.replicates)
+                            request.objective, request.threshold, request.seed, request.replicates,
+                            None if trace is None else TraceSource(trace))
 
 
 def exact_problem(request: AnalysisRequest, profile: CostProfile) -> ExactProblem:

@@ -11,6 +11,7 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from drex_runtime.cost_model.model import Part
 from drex_runtime.errors import EngineError, PolicyError
 from drex_runtime.execution.requests import Sequence
 from drex_runtime.policies.bind import PREFILL, BoundPolicy, BoundRampRule
@@ -48,6 +49,7 @@ class Scheduler:
 
     def __init__(self, policy: BoundPolicy, places: Places) -> None:
         self.policy, self.config, self.places = policy, policy.config, places
+        self.estimator = policy.estimator()  # of online parameters; None if all are frozen
         self.pools = Pools(policy.num_segments, policy.policy.order)
         self.waiting: list[Sequence] = []  # not fully prefilled, in (arrival, id) order
         self.at_row: list[Sequence | None] = [None] * self.config.max_num_seqs
@@ -121,22 +123,27 @@ class Scheduler:
     # ---- in a pass ----------------------------------------------------------------------------------------
     def consults(self, ramp: int, batch: Batch) -> bool:
         """Whether the policy consults this ramp for this batch."""
-        return self.policy.consults(ramp, self._ramp_view(ramp, batch, 0))
+        return self._policy_at(ramp, batch).consults(ramp, self._ramp_view(ramp, batch, 0))
 
     def ramp_rule(self, ramp: int, batch: Batch, exits: int) -> BoundRampRule:
         """What happens at a consulted ramp where somebody is not ready."""
-        return self.policy.ramp_rule(ramp, self._ramp_view(ramp, batch, exits))
+        return self._policy_at(ramp, batch, deciding=True).ramp_rule(ramp, self._ramp_view(ramp, batch, exits))
 
     def joining(self, ramp: int, batch: Batch, exits: int) -> Batch:
         """Rows of the next pool that fill up the passing batch, taken out of their pool."""
         room = self.config.batch_max - len(batch)
         if not room or not self.pools.size(ramp + 1):
             return []
-        if not self.policy.joins(ramp, self._ramp_view(ramp, batch, exits)):
+        if not self._policy_at(ramp, batch).joins(ramp, self._ramp_view(ramp, batch, exits)):
             return []
         rows = self.pools.first(ramp + 1, room)
         self.pools.remove(ramp + 1, rows)
         return list(self._sequences(rows))
+
+    def took(self, part: Part, index: int, rows: int, ticks: int) -> None:
+        """The engine's clock says how long a part of a pass took (never prefill): what online parameters feed on."""
+        if self.estimator is not None:
+            self.estimator.observe(part, index, rows, ticks)
 
     def enter(self, pool: int, sequence: Sequence, now: int) -> None:
         """The sequence's row waits in `pool` from now on."""
@@ -167,6 +174,11 @@ class Scheduler:
             self.leave(sequence)
 
     # ---- inside -------------------------------------------------------------------------------------------
+    def _policy_at(self, ramp: int, batch: Batch, *, deciding: bool = False) -> BoundPolicy:
+        if self.estimator is None:
+            return self.policy
+        return self.estimator.policy_at(self.policy, ramp, len(batch), deciding=deciding)
+
     def _ramp_view(self, ramp: int, batch: Batch, exits: int) -> tuple[int, ...]:
         return ramp_view(ramp, len(batch), exits, self.pools.size(ramp + 1), self.config.batch_max)
 

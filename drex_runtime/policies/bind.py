@@ -8,11 +8,11 @@ and the encodings included, sees only + - *, comparisons, and/or/not, min/max.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import floor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sympy
 
@@ -30,9 +30,13 @@ from drex_runtime.policies.table import DEEP_TIME, LaunchRule, Parameter, Policy
 from drex_runtime.records.config import ServerConfig
 from drex_runtime.records.profile import CostProfile
 
+if TYPE_CHECKING:
+    from drex_runtime.cost_model.online import OnlineArt
+
 PREFILL, IDLE = 0, -1  # launch targets; s >= 1 is RUN(s)
 Values = Mapping[str, Fraction]
 Settings = Mapping[str, Fraction | int | str]
+ONLINE = "online"  # a setting: the parameter follows an estimator instead of being frozen
 
 
 @dataclass(frozen=True)
@@ -78,13 +82,17 @@ class Rules:
 
 @dataclass(frozen=True)
 class BoundPolicy:
-    """A policy that can be asked. Views are integer tuples in the order of `observation`."""
+    """A policy that can be asked. Views are integer tuples in the order of `observation`.
+
+    `online`: parameters that follow an estimator, with their ramp; `values` then holds what the profile says.
+    """
 
     policy: Policy
     profile: CostProfile
     config: ServerConfig
     values: dict[str, Fraction]
     rules: Rules
+    online: tuple[tuple[str, int], ...] = ()
     _arguments: tuple[int | Fraction, ...] = field(default=(), repr=False)
 
     @property
@@ -96,6 +104,27 @@ class BoundPolicy:
     def batch_limit(self) -> int:
         """Most rows of a RUN: min(batch_limit, batch_max)."""
         return min(int(self.values["batch_limit"]), self.config.batch_max)
+
+    def estimator(self, *, kept: int | None = None) -> OnlineArt | None:
+        """A new estimator for one run, its prior this profile; None if no parameter is online. `kept`: see there."""
+        if not self.online:
+            return None
+        from drex_runtime.cost_model.model import CostModel  # it builds on this module
+        from drex_runtime.cost_model.online import KEPT, OnlineArt
+
+        prior = CostModel(self.num_segments, self.config.batch_max, self.profile)
+        return OnlineArt(prior, self.batch_limit, kept=KEPT if kept is None else kept)
+
+    def with_art(self, ramp: int, factor: Fraction) -> BoundPolicy:
+        """This policy with its online parameters of `ramp` at `factor`."""
+        values = self.values | {name: factor for name, index in self.online if index == ramp}
+        return replace(self, values=values, _arguments=_arguments(values, self.rules))
+
+    def require_frozen(self, who: str) -> None:
+        """PolicyError naming the online parameters, for callers that cannot carry an estimator's state."""
+        if self.online:
+            raise PolicyError(f"policy {self.policy.name}: {self.online[0][0]} is online; {who} needs frozen "
+                              "parameters (the reference simulator and the engine run online ones)")
 
     def holds(self, condition: Condition, names: Sequence[str], view: Sequence[int]) -> bool:
         """Whether a bound condition holds at `view`, in exact arithmetic."""
@@ -144,7 +173,8 @@ def _space(num_segments: int) -> LaunchSpace:
 
 
 def bind(policy: Policy, profile: CostProfile, config: ServerConfig, settings: Settings | None = None) -> BoundPolicy:
-    """Bind `policy`. `settings` override defaults by name (`art_factor` for all ramps or `art_factor_1`).
+    """Bind `policy`. `settings` override defaults by name (`art_factor` for all ramps or `art_factor_1`); the value
+    `online` lets a threshold follow the durations of the run.
 
     Raises PolicyError for unknown names, values out of range, or a batch_max the profile does not cover.
     """
@@ -152,9 +182,31 @@ def bind(policy: Policy, profile: CostProfile, config: ServerConfig, settings: S
         raise PolicyError(f"batch_max = {config.batch_max}: profile {profile.name} covers 1 to {profile.max_rows} rows")
     rules = _instantiate(policy, profile)
     values = _resolve(policy, profile, config, settings or {})
-    ordered = tuple(values[name] for name in rules.parameter_names)
-    arguments = tuple(value.numerator if value.denominator == 1 else value for value in ordered)
-    return BoundPolicy(policy, profile, config, values, rules, arguments)
+    online = _online(policy, profile.num_segments, settings or {})
+    return BoundPolicy(policy, profile, config, values, rules, online, _arguments(values, rules))
+
+
+def _arguments(values: Values, rules: Rules) -> tuple[int | Fraction, ...]:
+    ordered = (values[name] for name in rules.parameter_names)
+    return tuple(value.numerator if value.denominator == 1 else value for value in ordered)
+
+
+def may_be_online(parameter: Parameter) -> bool:
+    """Only what the estimator estimates: a parameter per ramp whose default is `art`."""
+    return parameter.scope == "ramp" and parameter.default == symbol("art")
+
+
+def _online(policy: Policy, num_segments: int, settings: Settings) -> tuple[tuple[str, int], ...]:
+    found: list[tuple[str, int]] = []
+    for parameter in policy.parameters:
+        for ramp, name in enumerate(scoped_names(parameter, num_segments), start=1):
+            if settings.get(name, settings.get(parameter.name)) != ONLINE:
+                continue
+            if not may_be_online(parameter):
+                raise PolicyError(f"policy {policy.name}: {name} = online: expected a number; only a parameter per "
+                                  "ramp with default art (art_factor of drex) can be online")
+            found.append((name, ramp))
+    return tuple(found)
 
 
 def scoped_names(parameter: Parameter, num_segments: int) -> list[str]:
@@ -174,7 +226,7 @@ def _resolve(policy: Policy, profile: CostProfile, config: ServerConfig, setting
         for index, name in enumerate(scoped_names(parameter, profile.num_segments), start=1):
             accepted |= {name, parameter.name}
             given = settings.get(name, settings.get(parameter.name))
-            if given is not None:
+            if given is not None and given != ONLINE:
                 value = parse_fraction(given, f"policy {policy.name}, parameter {name}")
             else:
                 if parameter.scope == "ramp" and symbol("art") in parameter.default.free_symbols:

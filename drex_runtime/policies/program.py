@@ -152,7 +152,8 @@ def stack_depth(code: tuple[tuple[int, int], ...]) -> int:
 
 
 def compile_policy(bound: BoundPolicy) -> Program:
-    """The integer program of a bound policy. PolicyError if int64 could overflow."""
+    """The integer program of a bound policy. PolicyError if int64 could overflow or a parameter is online."""
+    bound.require_frozen("the compiled simulator")
     config, num_segments, rules = bound.config, bound.num_segments, bound.rules
     space = LaunchSpace(num_segments)
     at_launch = (space.names, space.bounds(config.batch_max, config.max_num_seqs))

@@ -5,6 +5,7 @@
     parameters: {flush_size: 12, art_factor_1: 0.58}
     provenance: {found-by: xplain tune, profile: h200}
 
+`art_factor: online` lets the threshold follow the durations of the run (engine and reference simulator).
 A settings file is data: it cannot name a Python file.
 """
 
@@ -16,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from drex_runtime.errors import PolicyError
+from drex_runtime.policies.bind import ONLINE, may_be_online
 from drex_runtime.policies.expressions import parse_fraction
 from drex_runtime.policies.fields import Fields
 from drex_runtime.policies.load import YAML_SUFFIXES
@@ -35,11 +37,11 @@ class PolicyConfig:
     """What a settings file says. `settings` go to `bind(policy, profile, config, settings)` as they are."""
 
     policy: Policy
-    settings: dict[str, Fraction]
+    settings: dict[str, Fraction | str]
     provenance: dict[str, str] = field(default_factory=dict)
 
 
-def load_policy_config(path: Path) -> tuple[Policy, dict[str, Fraction]]:
+def load_policy_config(path: Path) -> tuple[Policy, dict[str, Fraction | str]]:
     """Policy and parameter values of a settings file. InputError or PolicyError, one line naming file and field."""
     config = read_policy_config(path)
     return config.policy, config.settings
@@ -60,31 +62,36 @@ def read_policy_config(path: Path) -> PolicyConfig:
     return PolicyConfig(policy, settings, {key: origin.text(key) for key in origin.data})
 
 
-def write_policy_config(path: Path, policy: Policy, settings: Mapping[str, Fraction | int],
+def write_policy_config(path: Path, policy: Policy, settings: Mapping[str, Fraction | int | str],
                         provenance: Mapping[str, str]) -> None:
     """Write a settings file atomically. A shipped policy is named, any other is written out in full.
 
     PolicyError if a setting is not one of the policy's or out of range.
     """
     for name, value in settings.items():
-        check_setting(policy, name, Fraction(value))
+        check_setting(policy, name, value if isinstance(value, str) else Fraction(value))
     if SHIPPED.get(policy.name) != policy:
         policy_to_yaml(policy)  # refuses a policy without a YAML form
     data = {
         "schema": SCHEMA,
         "policy": policy.name if SHIPPED.get(policy.name) == policy else policy_to_data(policy),
-        "parameters": {name: number_text(value) for name, value in settings.items()},
+        "parameters": {name: value if isinstance(value, str) else number_text(value)
+                       for name, value in settings.items()},
         "provenance": dict(provenance),
     }
     write_atomic(path, dump_yaml(data))
 
 
-def check_setting(policy: Policy, name: str, value: Fraction) -> None:
+def check_setting(policy: Policy, name: str, value: Fraction | str) -> None:
     """Refuse a name the policy does not have and a value out of its parameter's range (PolicyError)."""
     parameter = _parameter_of(policy, name)
     if parameter is None:
         raise PolicyError(f"policy {policy.name}: unknown parameter {name[:80]!r}; it has "
                           f"{', '.join(item.name for item in policy.parameters)}")
+    if isinstance(value, str):
+        if value != ONLINE or not may_be_online(parameter):
+            raise PolicyError(f"policy {policy.name}: {name} = {value[:80]}: expected {range_text(parameter)}")
+        return
     low, high = parameter.low, parameter.high
     if ((low is not None and value < low) or (high is not None and value > high)
             or (parameter.integer and value.denominator != 1)):
@@ -93,7 +100,7 @@ def check_setting(policy: Policy, name: str, value: Fraction) -> None:
 
 def range_text(parameter: Parameter) -> str:
     """What values a parameter takes, in words."""
-    kind = "an integer" if parameter.integer else "a number"
+    kind = "an integer" if parameter.integer else "online or a number" if may_be_online(parameter) else "a number"
     low = "" if parameter.low is None else f" from {number_text(parameter.low)}"
     high = "" if parameter.high is None else f" to {number_text(parameter.high)}"
     return kind + low + high
@@ -111,7 +118,10 @@ def _policy(fields: Fields, path: Path) -> Policy:
     raise fields.fail("policy", subject, f"one of {', '.join(SHIPPED)}, a path ending in .yaml, or a policy table")
 
 
-def _setting(policy: Policy, name: str, given: Fields) -> Fraction:
+def _setting(policy: Policy, name: str, given: Fields) -> Fraction | str:
+    if given.data[name] == ONLINE:
+        check_setting(policy, name, ONLINE)
+        return ONLINE
     value = parse_fraction(given.text(name), given.where(name))
     check_setting(policy, name, value)
     return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from drex_runtime.cost_model.online import UsedArt
 from drex_runtime.scheduling.state import Action, Objective, State, objective_value
 
 
@@ -64,12 +65,13 @@ class LaunchRecord:
 
 @dataclass
 class Log:
-    """Collects events, launches and (if asked) steps while a run goes on."""
+    """Collects events, launches, the online values used and (if asked) steps while a run goes on."""
 
     keep_steps: bool = True
     events: list[Event] = field(default_factory=list)
     launches: list[LaunchRecord] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    arts: list[UsedArt] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ scheduling-model section Decisions, one method per choice. Source: that section.
 
 from __future__ import annotations
 
+from drex_runtime.cost_model.model import Part
+from drex_runtime.cost_model.online import OnlineArt
 from drex_runtime.errors import LimitError, PolicyError
 from drex_runtime.policies.table import PoolOrder
 from drex_runtime.records.config import ServerConfig
@@ -17,6 +19,8 @@ from drex_runtime.scheduling.state import Phase, Place, State, initial_state
 from drex_runtime.simulator.events import Event, EventKind, LaunchRecord, Log, Run
 
 NO_TIME = -1
+OBSERVED: dict[EventKind, Part] = {EventKind.SEGMENT: "segment", EventKind.RAMP: "ramp", EventKind.START: "start",
+                                   EventKind.REBATCH: "rebatch"}
 
 
 def check_matching(workload: Workload, profile: CostProfile, config: ServerConfig) -> None:
@@ -35,10 +39,10 @@ class Machine:
     """The scheduling state in motion. Choices are methods; each leaves the machine at the next choice point."""
 
     def __init__(self, workload: Workload, profile: CostProfile, config: ServerConfig, *, order: PoolOrder = "fcfs",
-                 start: State | None = None, log: Log | None = None) -> None:
+                 start: State | None = None, log: Log | None = None, estimator: OnlineArt | None = None) -> None:
         check_matching(workload, profile, config)
         self.workload, self.profile, self.config = workload, profile, config
-        self.requests, self.log = workload.requests, log
+        self.requests, self.log, self.estimator = workload.requests, log, estimator
         state = start or initial_state(len(self.requests), profile.num_segments)
         self.now, self.phase, self.segment = state.now, state.phase, state.segment
         self.place, self.emitted, self.prefilled = list(state.place), list(state.emitted), list(state.prefilled)
@@ -314,6 +318,8 @@ class Machine:
         self._note(kind, rows=rows, ticks=ticks)
         self.busy += ticks
         self._advance_clock(ticks)
+        if self.estimator is not None and kind in OBSERVED:
+            self.estimator.observe(OBSERVED[kind], self.segment, len(rows), ticks)
 
     def _advance_clock(self, ticks: int) -> None:
         self.now += ticks

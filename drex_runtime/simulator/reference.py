@@ -19,9 +19,14 @@ RAMP_KINDS = {"SPLIT": Kind.SPLIT, "CONTINUE": Kind.CONTINUE, "EXIT_ALL": Kind.E
 def simulate(policy: BoundPolicy, workload: Workload, *, start: State | None = None, log: Log | None = None) -> Run:
     """Run `workload` under `policy` to the end, from `start` if given.
 
-    Raises PolicyError if the policy idles for ever, LimitError if profile and workload do not fit.
+    Raises PolicyError if the policy idles for ever, or is online and starts from a state (which does not hold the
+    estimator's); LimitError if profile and workload do not fit.
     """
-    machine = Machine(workload, policy.profile, policy.config, order=policy.policy.order, start=start, log=log)
+    if start is not None:
+        policy.require_frozen("a run from a given state")
+    estimator = policy.estimator(kept=None if log is None else workload.num_tokens * workload.num_segments)
+    machine = Machine(workload, policy.profile, policy.config, order=policy.policy.order, start=start, log=log,
+                      estimator=estimator)
     while machine.phase != Phase.END:
         state = machine.snapshot() if log is not None and log.keep_steps else None
         action, rule, view = choose(policy, machine)
@@ -30,6 +35,8 @@ def simulate(policy: BoundPolicy, workload: Workload, *, start: State | None = N
         apply(machine, action, rule)
         if action.kind == Kind.CONSULT and len(machine.ready_rows()) == len(machine.batch):
             machine.split()  # nobody would stay: not a choice for a policy
+    if log is not None and estimator is not None:
+        log.arts.extend(estimator.used)
     return machine.result()
 
 
@@ -38,6 +45,10 @@ def choose(policy: BoundPolicy, machine: Machine) -> tuple[Action, str, tuple[in
     if machine.phase == Phase.DECIDE:
         return _choose_launch(policy, machine)
     view, ramp = machine.ramp_view(), machine.segment
+    if machine.estimator is None:
+        policy.require_frozen("a choice at a given state")
+    else:
+        policy = machine.estimator.policy_at(policy, ramp, len(machine.batch), deciding=machine.phase == Phase.RAMP)
     if machine.phase == Phase.CONSULT:
         yes = policy.consults(ramp, view)
         return Action(Kind.CONSULT if yes else Kind.SKIP), "consult", view
