@@ -41,7 +41,7 @@ class KVMemory:
     """KV cache of an engine with `num_rows` rows (the scratch row included)."""
 
     def __init__(self, model: ModelConfig, config: KVConfig, num_rows: int, dtype: torch.dtype) -> None:
-        layers = [len(model.segment_layers(segment)) for segment in range(1, model.num_segments + 1)]
+        layers = [model.kv_layers(segment) for segment in range(1, model.num_segments + 1)]
         block_cells = config.block_cells or TOKENS_PER_BLOCK * max(layers)
         if block_cells < max(layers):
             raise InputError("kv", "block_cells", block_cells, f"at least the longest segment's {max(layers)} layers")

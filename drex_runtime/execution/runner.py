@@ -47,7 +47,12 @@ class Runner:
         self.attention = attention or decode_attention(weight.dtype)
         self._layers = [model.layer(index) for index in range(config.num_layers)]
         self._segments = [model.segment_layers(segment) for segment in range(1, config.num_segments + 1)]
+        # A ramp's layer with K and V of its own keeps them in its segment's slots, before those of the segment's
+        # layers: the last cell of a slot stays that of the exit layer, which deeper layers share.
+        self._ramp_layers = [model.ramp_attention(ramp) for ramp in range(1, config.num_segments)] + [None]
+        self._kv_layers = [config.kv_layers(segment) for segment in range(1, config.num_segments + 1)]
         self._state = torch.empty(0)  # output of the latest segment, rows as in its launch, padding included
+        self._ramp_qkv: tuple[Tensor, Tensor, Tensor] | None = None  # the same of its ramp's layer, if it has one
 
     @property
     def num_segments(self) -> int:
@@ -69,10 +74,15 @@ class Runner:
         else:
             state = self.hidden.index_select(0, launch.tensor)
             self.statistics.hidden_rows_read += launch.count
-        for offset, index in enumerate(self._segments[segment - 1]):
+        for offset, index in enumerate(self._segments[segment - 1], start=self._first_offset(segment)):
             layer = self._layers[index]
             query, key, value = layer.qkv(state, launch.position_tensor)
             state = layer.finish(state, self.attention(tables, launch, segment, offset, query, key, value))
+        if (ramp_layer := self._ramp_layers[segment - 1]) is not None:
+            # Whether the ramp is asked is decided later; its entries are written in any case.
+            self._ramp_qkv = query, key, value = ramp_layer.qkv(state, launch.position_tensor)
+            cells = torch.from_numpy(launch.write_base)
+            self.memory.pool.keys[cells], self.memory.pool.values[cells] = key, value
         if segment < self.num_segments:
             self.hidden.index_copy_(0, launch.tensor[:launch.count], state[:launch.count])
             self.statistics.hidden_rows_written += launch.count
@@ -89,18 +99,26 @@ class Runner:
             owned = np.flatnonzero(own)
             base[owned] = tables.own(segment, live[owned], at[owned])
             stride[owned] = self.memory.pool.strides[segment - 1]
-            self.statistics.cells_owned += len(owned) * len(self._segments[segment - 1])
+            self.statistics.cells_owned += len(owned) * self._kv_layers[segment - 1]
         launch.write_base, launch.write_stride = base, stride
 
     def logits(self, launch: LaunchIndex, ramp: int | None = None) -> Tensor:
-        """Logits `[rows, V]` of a ramp or (None) the LM head on what the latest segment computed."""
-        return self.model.head_logits(self._state, ramp)[:launch.count]
+        """Logits `[rows, V]` of a ramp or (None) the LM head on what the latest segment computed, for its launch."""
+        state = self._state
+        if ramp is not None and self._ramp_qkv is not None and (layer := self._ramp_layers[ramp - 1]) is not None:
+            state = layer.finish(state, self.attention(self.memory.tables, launch, ramp, 0, *self._ramp_qkv))
+        logits = self.model.head_logits(state, ramp)[:launch.count]
+        return self.sampler.mask(logits, launch.rows[:launch.count].tolist())
+
+    def _first_offset(self, segment: int) -> int:
+        """Where in a slot the segment's first layer is: behind the ramp's layer, if that keeps K and V."""
+        return self._kv_layers[segment - 1] - len(self._segments[segment - 1])
 
     def share(self, segment: int, rows: list[int]) -> None:
         """The running tokens of these rows left after `segment`: deeper entries share the exit layer's cell."""
         index = np.array(rows, dtype=np.int64)
         self.memory.tables.share(segment, index, self.positions[index])
-        self.statistics.cells_shared += len(rows) * sum(len(layers) for layers in self._segments[segment:])
+        self.statistics.cells_shared += len(rows) * sum(self._kv_layers[segment:])
 
     # ---- prompts ------------------------------------------------------------------------------------------
     def prefill(self, chunks: Items[PromptChunk]) -> Tensor:
@@ -118,8 +136,8 @@ class Runner:
         for segment, layers in enumerate(self._segments, start=1):
             runs = [self.memory.tables.own_run(segment, row, start, len(ids)) for row, ids, start in chunks]
             base = np.concatenate(runs)
-            self.statistics.cells_owned += count * len(layers)
-            for offset, index in enumerate(layers):
+            self.statistics.cells_owned += count * self._kv_layers[segment - 1]
+            for offset, index in enumerate(layers, start=self._first_offset(segment)):
                 query, key, value = self._layers[index].qkv(state, place)
                 cells = torch.from_numpy(base + offset * self.memory.pool.strides[segment - 1])
                 self.memory.pool.keys[cells], self.memory.pool.values[cells] = key[:count], value[:count]
@@ -128,6 +146,10 @@ class Runner:
                     keys, values = self._past(segment, offset, row, start, key[part], value[part])
                     attended[part] = attend_chunk(query[part], keys, values, start)
                 state = self._layers[index].finish(state, attended)
+            if (ramp_layer := self._ramp_layers[segment - 1]) is not None:
+                _, key, value = ramp_layer.qkv(state, place)
+                cells = torch.from_numpy(base)
+                self.memory.pool.keys[cells], self.memory.pool.values[cells] = key[:count], value[:count]
         last = [part.stop - 1 for part in parts]
         return state[torch.tensor(last + [0] * (LEAST_ROWS - len(last)))]
 
@@ -154,7 +176,8 @@ class Runner:
         """See `Places`. A request without a prompt starts from the model's seed token at position 0."""
         self.memory.promise(sequence.most_positions)
         seed = sequence.params.seed
-        self.sampler.admit(sequence.row, sequence.params, sequence.spec.id if seed is None else seed)
+        self.sampler.admit(sequence.row, sequence.params, sequence.spec.id if seed is None else seed,
+                           prompt_ids=sequence.prompt_ids, output_ids=sequence.output_ids, stop_ids=sequence.stop_ids)
         self.tokens[sequence.row], self.positions[sequence.row] = self.seed_token, 0
 
     def vacate(self, sequence: Sequence) -> None:
@@ -165,7 +188,7 @@ class Runner:
     def advance(self, row: int, token: int, position: int) -> None:
         """The row's next input; the noise of its next output is new."""
         self.tokens[row], self.positions[row] = token, position
-        self.sampler.counter[row] += np.uint64(1)
+        self.sampler.advance(row, token)
 
 
 def _parts(chunks: Items[PromptChunk]) -> list[slice]:
