@@ -29,6 +29,13 @@ def analyze(
     subject: Annotated[str, typer.Argument(help="A shipped policy (drex), a YAML rule table, or file.py:Name.")],
     profile: Profile = None,
     space: Annotated[Path | None, typer.Option(help="Input space (YAML). Default: EE scheduling.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="Workloads are windows of this trace instead of generated ones: a "
+                     "recording, Azure or BurstGPT CSV, Mooncake or Qwen-Bailian JSONL, a workload (.json).")] = None,
+    trace_first: Annotated[int | None, typer.Option(help="Use only its first requests.", min=1)] = None,
+    exit_rates: Annotated[str | None, typer.Option(help="Share of tokens that exit at each ramp, as in 0.5 or 0.3,0.2: "
+                          "for the depths that --trace lacks.")] = None,
+    persistence: Annotated[str, typer.Option(help="With --exit-rates: chance that a token exits where the one before "
+                           "it did.")] = "0",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Parameter of the subject: name=value.")] = None,
     benchmark: Annotated[list[str] | None, typer.Option(help="policy:NAME, repeatable: at operating scale the best "
                          "of them at each point counts. The exact scale always uses the clairvoyant.")] = None,
@@ -51,6 +58,7 @@ def analyze(
     folder = out or Path("runs") / f"analyze-{datetime.now():%Y%m%d-%H%M%S}"
     run_analyze(subject=subject, profile=profile, space=space, settings=set_ or [], benchmarks=benchmark or [],
                 objective=objective, requests=requests, tokens=tokens, threshold=threshold, budget=budget,
+                trace=trace, trace_first=trace_first, exit_rates=exit_rates, persistence=persistence,
                 evaluations=evaluations, max_num_seqs=max_num_seqs, jobs=jobs, seed=seed, out=folder,
                 command="xplain " + shlex.join(sys.argv[1:]))
 

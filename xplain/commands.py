@@ -9,13 +9,15 @@ from typing import Any
 
 from drex_runtime.errors import InputError
 from drex_runtime.progress import progress
-from drex_runtime.records import load_profile
+from drex_runtime.records import load_profile, load_workload
 from drex_runtime.records.files import read_text
+from drex_runtime.traces.dataset import open_dataset, stated_exits
 from xplain.pipeline import analyze
 from xplain.problems.generator import check_space, default_space
+from xplain.problems.trace_source import trace_space
 from xplain.records import Analysis
 from xplain.report import write_report
-from xplain.request import AnalysisRequest, load_request, operating_problem
+from xplain.request import TRACE_FILE, AnalysisRequest, load_request, operating_problem
 from xplain.run_folder import check_free, load_analysis, load_samples, save_analysis
 from xplain.space import load_space
 from xplain.tuning.tune import Plan, tune
@@ -25,20 +27,29 @@ SHIPPED_PROFILE = Path(__file__).parent.parent / "drex_runtime" / "data" / "prof
 
 
 def run_analyze(*, subject: str, profile: Path | None, space: Path | None, settings: list[str], benchmarks: list[str],
-                max_num_seqs: int | None, out: Path, **rest: Any) -> None:
+                max_num_seqs: int | None, out: Path, trace: Path | None = None, trace_first: int | None = None,
+                exit_rates: str | None = None, persistence: str = "0", **rest: Any) -> None:
     """Check everything first, analyse, print the verdict and the report's path."""
     check_free(out)
     costs = load_profile(profile or _shipped_profile())
-    wanted = load_space(space) if space else default_space(costs.max_rows)
-    check_space(wanted, str(space) if space else "default space")
+    recorded = None
+    if trace is not None:
+        recorded = open_dataset(trace, stated_exits(exit_rates, persistence), num_segments=costs.num_segments,
+                                seed=rest["seed"], tick=costs.tick, first=trace_first)
+    elif exit_rates is not None or trace_first is not None:
+        raise InputError("xplain analyze", "--exit-rates, --trace-first", exit_rates or trace_first, "a --trace too")
+    usual = default_space(costs.max_rows) if recorded is None else trace_space(costs.max_rows)
+    wanted = load_space(space) if space else usual
+    check_space(wanted, str(space) if space else "default space", usual.names)
     if max_num_seqs is not None:
         wanted = wanted.restricted("num_seqs", max_num_seqs)
     request = AnalysisRequest(subject=subject, space=wanted, settings=_parsed(settings),
-                              benchmarks=_policies(benchmarks), **rest)
-    operating_problem(request, costs).bound(operating_problem(request, costs).heuristic,
-                                            {"num_seqs": wanted.dimension("num_seqs").low})
+                              benchmarks=_policies(benchmarks),
+                              trace="" if recorded is None else recorded.source or str(trace), **rest)
+    problem = operating_problem(request, costs, recorded)
+    problem.bound(problem.heuristic, {"num_seqs": wanted.dimension("num_seqs").low})
     with progress(f"analysing {subject}") as tell:
-        analysis = analyze(request, costs, out, tell)
+        analysis = analyze(request, costs, out, tell, recorded)
     _print_verdict(analysis)
     print(out / "report.html")
 
@@ -46,7 +57,8 @@ def run_analyze(*, subject: str, profile: Path | None, space: Path | None, setti
 def run_tune(run: Path, trials: int, parameters: tuple[str, ...], out: Path, jobs: int) -> None:
     """Tune again from the records of a run, with its own budget; updates analysis.json and the report."""
     request, analysis = load_request(run / "request.json"), load_analysis(run)
-    problem = operating_problem(request, load_profile(run / "profile.json"))
+    trace = load_workload(run / TRACE_FILE) if request.trace else None
+    problem = operating_problem(request, load_profile(run / "profile.json"), trace)
     if parameters == ("all",):
         parameters = tuple(item.name for item in problem.heuristic.policy.parameters)
     for name in parameters:

@@ -20,18 +20,20 @@ from rich.console import Console
 
 from drex_runtime.policies import Policy, bind
 from drex_runtime.policies.show import policy_view
-from drex_runtime.records import CostProfile, save_profile
+from drex_runtime.records import CostProfile, ServerConfig, Workload, save_profile, save_workload
 from xplain.conclude import conclude
 from xplain.explain.regret import attribute_run, summarise
 from xplain.explain.values import ReferenceValues
 from xplain.explain.witness import build_witness, simplified
 from xplain.problems.exact import ExactProblem
+from xplain.problems.generator import REQUESTS_PER_PLACE
 from xplain.problems.interface import Problem
 from xplain.problems.operating import OperatingProblem
+from xplain.problems.trace_source import BLOCKS, TraceSource
 from xplain.records import Analysis, Attribution, Provenance, Region, Resources, Sample, SearchTrace, Tuning, Witness
 from xplain.regions import find_regions, wilson
 from xplain.report import write_report
-from xplain.request import AnalysisRequest, exact_problem, operating_problem, save_request
+from xplain.request import TRACE_FILE, AnalysisRequest, exact_problem, operating_problem, save_request
 from xplain.run_folder import new_run_folder, save_analysis, save_samples
 from xplain.search import Budget, SearchOutcome, portfolio
 from xplain.tuning.tune import Plan, tune
@@ -52,13 +54,17 @@ class Explained:
     witnesses: tuple[Witness, ...]
 
 
-def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tell = lambda _: None) -> Analysis:
-    """Run all stages and write the run folder `out`. Raises InputError if `out` exists."""
+def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tell = lambda _: None,
+            trace: Workload | None = None) -> Analysis:
+    """Run all stages and write the run folder `out`. `trace`: where the operating scale's workloads come from, if not
+    from the generator. Raises InputError if `out` exists."""
     begun = time.monotonic()
     with new_run_folder(out) as folder:
         save_request(folder / "request.json", request)
         save_profile(folder / "profile.json", profile)
-        operating, exact = operating_problem(request, profile), exact_problem(request, profile)
+        if trace is not None:
+            save_workload(folder / TRACE_FILE, trace)
+        operating, exact = operating_problem(request, profile, trace), exact_problem(request, profile)
         warm_up(operating, exact, tell)
         wide = search(operating, request, SEARCH_SHARE, tell)
         small = search(exact, request, EXACT_SHARE, tell)
@@ -97,8 +103,7 @@ def search(problem: Problem, request: AnalysisRequest, share: float, tell: Tell)
 
 def sample_held_out(problem: OperatingProblem, request: AnalysisRequest, tell: Tell) -> tuple[Sample, ...]:
     """Fresh samples from the declared distribution with workload seeds that the search has not used."""
-    fresh = OperatingProblem(problem.heuristic, problem.benchmarks, problem.profile, problem.space, problem.objective,
-                             problem.threshold, seed=problem.seed + 1_000_003, replicates=problem.replicates)
+    fresh = problem.reseeded(problem.seed + 1_000_003)
     rng = np.random.default_rng([request.seed, 15_485_863])
     points = [fresh.draw(rng) for _ in range(request.held_out)]
     tell(f"held-out: {len(points)} fresh points")
@@ -165,7 +170,20 @@ def assemble(request: AnalysisRequest, profile: CostProfile, out: Path, problem:
         policy_lines(problem.heuristic.policy), request.benchmarks, request.objective, profile.tick, request.threshold,
         Resources(largest.max_num_seqs, largest.batch_max), request.space.dimensions, provenance(request, profile),
         tuple(traces), counts, bad, tuple(regions), explained.attributions, explained.witnesses, tuning, findings,
-        verdict, limits_of(request, samples))
+        verdict, (*limits_of(request, samples), *trace_limits(request, problem, largest)))
+
+
+def trace_limits(request: AnalysisRequest, problem: OperatingProblem, largest: ServerConfig) -> tuple[str, ...]:
+    """What the workloads of a trace are, and what they cannot show."""
+    if not isinstance(problem.source, TraceSource):
+        return ()
+    load = problem.source.recorded_load(problem.profile, largest.batch_max)
+    speed = "all its requests arrive at once: the load dimension has no effect" if load is None else \
+        f"at its own speed it offers load {load:.3g} at N = {largest.max_num_seqs}"
+    return (f"operating scale: windows of a trace, not generated workloads: {request.trace}",
+            f"the trace has {len(problem.source.trace.requests)} requests; {speed}",
+            f"a workload is {BLOCKS} blocks of consecutive requests, {REQUESTS_PER_PLACE} N in all; held-out workloads "
+            "are other blocks of the same trace: they say how settings do on such traffic, not on other traffic")
 
 
 def policy_lines(policy: Policy) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ numbers at every point, so that differences between points are differences betwe
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from fractions import Fraction
 
 import numpy as np
@@ -32,16 +33,17 @@ DIMENSIONS = {
 
 # What a dimension may range over, and whether it counts something.
 LIMITS = {"load": (0.001, 1000.0, False), "exit_rate": (0.0, 1.0, False), "persistence": (0.0, 1.0, False),
-          "output_tokens": (1, 10**5, True), "prompt_tokens": (0, 10**6, True), "num_seqs": (1, 4096, True)}
+          "output_tokens": (1, 10**5, True), "prompt_tokens": (0, 10**6, True), "num_seqs": (1, 4096, True),
+          "window": (0.0, 1.0, False)}
 
 
-def check_space(space: Space, source: str) -> None:
-    """InputError unless `space` has exactly the dimensions of `default_space`, each within its limits."""
-    missing = sorted(set(DIMENSIONS) - set(space.names))
-    unknown = sorted(set(space.names) - set(DIMENSIONS))
+def check_space(space: Space, source: str, dimensions: Collection[str] = tuple(DIMENSIONS)) -> None:
+    """InputError unless `space` has exactly these `dimensions`, each within its limits."""
+    missing = sorted(set(dimensions) - set(space.names))
+    unknown = sorted(set(space.names) - set(dimensions))
     if missing or unknown:
         raise InputError(source, "dimensions", ", ".join(unknown or missing),
-                         f"exactly the dimensions {', '.join(DIMENSIONS)} ({'unknown' if unknown else 'missing'} "
+                         f"exactly the dimensions {', '.join(dimensions)} ({'unknown' if unknown else 'missing'} "
                          "ones named)")
     for item in space.dimensions:
         low, high, counts = LIMITS[item.name]

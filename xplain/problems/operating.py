@@ -16,7 +16,7 @@ from drex_runtime.policies import BoundPolicy, Policy, bind
 from drex_runtime.records import CostProfile, ServerConfig, Workload
 from drex_runtime.scheduling.state import Objective
 from drex_runtime.simulator.compiled import CompiledRun, simulate_compiled
-from xplain.problems.generator import DIMENSIONS, generate
+from xplain.problems.source import Generated, WorkloadSource
 from xplain.records import Origin, Point, Sample, Scale
 from xplain.space import Space
 
@@ -38,10 +38,11 @@ class OperatingProblem:
     scale: Scale = "operating"
 
     def __init__(self, heuristic: Contender, benchmarks: tuple[Contender, ...], profile: CostProfile, space: Space,
-                 objective: Objective, threshold: float, seed: int, replicates: int = 2) -> None:
+                 objective: Objective, threshold: float, seed: int, replicates: int = 2,
+                 source: WorkloadSource | None = None) -> None:
         self.heuristic, self.benchmarks, self.profile = heuristic, benchmarks, profile
         self.space, self.objective, self.threshold = space, objective, threshold
-        self.seed, self.replicates = seed, replicates
+        self.seed, self.replicates, self.source = seed, replicates, source or Generated()
         self._lock = threading.Lock()
         self._bound: dict[tuple[int, tuple[tuple[str, str], ...], int], BoundPolicy] = {}
 
@@ -65,7 +66,17 @@ class OperatingProblem:
     def workloads(self, point: Point) -> list[Workload]:
         """The seeded workloads of a point."""
         batch_max = self.config(point).batch_max
-        return [generate(point, self.profile, batch_max, self.seed, replicate) for replicate in range(self.replicates)]
+        return [self.source.workload(point, self.profile, batch_max, self.seed, replicate)
+                for replicate in range(self.replicates)]
+
+    def features(self, point: Point) -> dict[str, float]:
+        """What regions are read over at a point."""
+        return self.source.features(point, self.profile, self.config(point).batch_max, self.seed, self.replicates)
+
+    def reseeded(self, seed: int) -> OperatingProblem:
+        """The same problem with other workload seeds."""
+        return OperatingProblem(self.heuristic, self.benchmarks, self.profile, self.space, self.objective,
+                                self.threshold, seed, self.replicates, self.source)
 
     def run(self, contender: Contender, point: Point) -> list[CompiledRun]:
         """Every workload of the point under one contender."""
@@ -90,9 +101,10 @@ class OperatingProblem:
 
         values = {contender.name: total(contender) for contender in self.benchmarks}
         best = min(values.values())
-        return Sample(index, "operating", origin, dict(point), dict(point), total(self.heuristic), best, best, values)
+        return Sample(index, "operating", origin, dict(point), self.features(point), total(self.heuristic), best, best,
+                      values)
 
     def describe(self, feature: str) -> tuple[str, str]:
         """Meaning and unit of a dimension."""
-        return DIMENSIONS.get(feature, (feature, ""))
+        return self.source.meanings.get(feature, (feature, ""))
 

@@ -29,8 +29,7 @@ def held_out(problem: OperatingProblem, tuned: Contender, regions: Sequence[Regi
 
 def fresh_seeds(problem: OperatingProblem) -> OperatingProblem:
     """The same problem with workload seeds that search and tuning do not use."""
-    return OperatingProblem(problem.heuristic, problem.benchmarks, problem.profile, problem.space, problem.objective,
-                            problem.threshold, seed=problem.seed + 7919, replicates=problem.replicates)
+    return problem.reseeded(problem.seed + 7919)
 
 
 def slices(problem: OperatingProblem, regions: Sequence[Region], points: int,
@@ -40,7 +39,7 @@ def slices(problem: OperatingProblem, regions: Sequence[Region], points: int,
     found = {"whole space": [problem.draw(rng) for _ in range(points)]}
     for region in regions:
         drawn = (problem.draw(rng) for _ in range(DRAWS_PER_POINT * points))
-        inside = (point for point in drawn if region.holds(point))
+        inside = (point for point in drawn if region.holds(problem.features(point)))
         found[region.name] = [point for point, _ in zip(inside, range(points), strict=False)]
     return found
 
