@@ -15,7 +15,7 @@ from drex_runtime.cost_model.model import Part
 from drex_runtime.errors import EngineError, PolicyError
 from drex_runtime.execution.requests import Sequence
 from drex_runtime.policies.bind import PREFILL, BoundPolicy, BoundRampRule
-from drex_runtime.scheduling.pools import Census, Pools, next_token_due, ramp_view
+from drex_runtime.scheduling.pools import Census, Pools, missed_after, next_token_due, ramp_view
 
 Batch = list[Sequence]
 
@@ -148,7 +148,8 @@ class Scheduler:
     def enter(self, pool: int, sequence: Sequence, now: int) -> None:
         """The sequence's row waits in `pool` from now on."""
         due = next_token_due(sequence.spec, sequence.emitted, sequence.last)
-        self.pools.add(pool, sequence.row, now=now, request_id=sequence.spec.id, due=due)
+        self.pools.add(pool, sequence.row, now=now, request_id=sequence.spec.id, due=due,
+                       missed=missed_after(sequence.spec))
 
     def prefilled(self, sequence: Sequence) -> None:
         """The prompt is done: the sequence leaves the queue."""

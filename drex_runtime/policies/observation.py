@@ -20,6 +20,7 @@ GLOBAL_NAMES = ("waiting", "in_flight", "free_places", "ready", "decodes_since_p
 POOL_NAMES = ("buffered", "age", "oldest", "slack")
 RAMP_NAMES = ("segment", "batch", "exits", "buffered_next", "batch_max")
 
+# `slack_s` is never negative: a late token of a request that is not missed yet has slack 0 (most urgent).
 SLACK_CAP = MAX_TIME  # the value of `slack_s` when no request of the pool still has a due date to meet
 MAX_WAITING = 2**24
 MAX_AGE = 2**32

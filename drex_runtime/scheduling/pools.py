@@ -18,12 +18,14 @@ NO_DUE = SLACK_CAP * 2  # sorts after every real due date
 
 
 class Entry(NamedTuple):
-    """One waiting row. `key` orders the pool; `row` is whatever the owner calls a row."""
+    """One waiting row. `key` orders the pool; `row` is whatever the owner calls a row. `due`: of its next token;
+    `missed`: after this clock its request is missed (`missed_after`)."""
 
     key: tuple[int, ...]
     row: int
     entered: int
     due: int
+    missed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,12 @@ class Pools:
         """Rows of pool s in order."""
         return tuple(entry.row for entry in self.entries[pool - 1])
 
-    def add(self, pool: int, row: int, *, now: int, request_id: int, due: int | None) -> None:
-        """Row enters pool s at `now`; `due` is when its next token is due."""
+    def add(self, pool: int, row: int, *, now: int, request_id: int, due: int | None,
+            missed: int | None = None) -> None:
+        """Row enters pool s at `now`; `due` is when its next token is due, `missed` when its request is (else `due`)."""
         late = NO_DUE if due is None else due
         key = (late, now, request_id) if self.order == "edf" else (now, request_id)
-        insort(self.entries[pool - 1], Entry(key, row, now, late))
+        insort(self.entries[pool - 1], Entry(key, row, now, late, late if missed is None else missed))
 
     def first(self, pool: int, count: int) -> tuple[int, ...]:
         """The first `count` rows of pool s."""
@@ -88,7 +91,7 @@ class Pools:
                 census.decodes_since_prefill, census.batch_max, census.max_num_seqs]
         for age, pool in zip(self.ages, self.entries, strict=True):
             oldest = now - min((entry.entered for entry in pool), default=now)
-            slacks = (entry.due - now for entry in pool if entry.due >= now)
+            slacks = (max(entry.due - now, 0) for entry in pool if max(entry.due, entry.missed) >= now)
             view += [len(pool), age, oldest, min(min(slacks, default=SLACK_CAP), SLACK_CAP)]
         return tuple(view)
 
@@ -114,3 +117,11 @@ def next_token_due(request: Request, emitted: int, last_emitted: int) -> int | N
     if request.due is None:
         return None
     return last_emitted + (request.due - last_emitted) // (request.output_tokens - emitted)
+
+
+def missed_after(request: Request) -> int | None:
+    """The clock after which a request is missed although its token in work was merely late, or None.
+
+    A due date spread over the tokens can still be met after one token came late; targets promise every token.
+    """
+    return request.due if request.ttft is None and request.tpot is None else None

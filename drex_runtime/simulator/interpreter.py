@@ -165,9 +165,12 @@ def observe_decision(m: Int, w: Int, c: Int, oldest: bool, slack: bool) -> None:
         if slack:
             least = seen.SLACK_CAP
             for j in range(size if w[at.HAS_DUES] else 0):
-                due = m[at.ROWS + at.ROW_WIDTH * m[first + j] + at.DUE]
+                row = m[first + j]
+                due, r = m[at.ROWS + at.ROW_WIDTH * row + at.DUE], at.REQUESTS + at.REQUEST_WIDTH * row
                 if due != at.NONE and due >= now:
                     least = min(least, due - now)
+                elif w[r + at.REQUEST_DUE] >= now and w[r + at.TTFT] == at.NONE and w[r + at.TPOT] == at.NONE:
+                    least = at.ZERO  # this token is late, its request is not missed
             m[of_pool + seen.SLACK] = least
 
 

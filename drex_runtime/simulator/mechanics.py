@@ -14,7 +14,7 @@ from drex_runtime.records.config import ServerConfig
 from drex_runtime.records.profile import CostProfile
 from drex_runtime.records.ticks import MAX_TIME
 from drex_runtime.records.workload import Workload
-from drex_runtime.scheduling.pools import Census, Pools, next_token_due, ramp_view
+from drex_runtime.scheduling.pools import Census, Pools, missed_after, next_token_due, ramp_view
 from drex_runtime.scheduling.state import Phase, Place, State, initial_state
 from drex_runtime.simulator.events import Event, EventKind, LaunchRecord, Log, Run
 
@@ -306,7 +306,7 @@ class Machine:
         request = self.requests[row]
         self.place[row] = pool
         due = next_token_due(request, self.emitted[row], self.last[row])
-        self.pools.add(pool, row, now=now, request_id=request.id, due=due)
+        self.pools.add(pool, row, now=now, request_id=request.id, due=due, missed=missed_after(request))
 
     def _launched(self, kind: str, pool: int, rows: tuple[int, ...], rule: str) -> None:
         self.launches += 1

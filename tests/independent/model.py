@@ -15,9 +15,10 @@ Where the text leaves room, this is how it is read here:
    an IDLE that ends at an arrival, or has one ahead, starts the count anew;
  - targets make a timetable: token t is due at arrival + ttft + (t - 1) * tpot, token 1 alone needs no tpot, and a
    missing ttft is one more tpot. A request with either target has no other due dates (with a ttft only, none after
-   token 1). Without targets the request's due is spread over what is left since the last token's time (before the
-   first: the arrival): last + (due - last) // remaining tokens. A due date in the past is left out of slack; edf
-   puts requests without a due date last.
+   token 1); a date in the past is missed and left out of slack. Without targets the request's due is spread over
+   what is left since the last token's time (before the first: the arrival): last + (due - last) // remaining tokens;
+   a token that is late has slack 0 as long as the request's due is ahead, then the request is missed and left out.
+   edf puts requests without a due date last.
 """
 
 from __future__ import annotations
@@ -200,6 +201,13 @@ class Simulation:
             return one.last + (request.due - one.last) // (request.output_tokens - one.emitted)
         return None
 
+    def can_be_met(self, one: Live, due: int) -> bool:
+        """Whether a request still has a date to meet; `due` is that of its next token."""
+        request = one.request
+        if request.ttft is not None or request.tpot is not None or request.due is None:
+            return due >= self.now
+        return request.due >= self.now
+
     # -- decisions ----------------------------------------------------------------------------------------------
 
     def launch_view(self) -> View:
@@ -211,7 +219,8 @@ class Simulation:
         }
         for s, age in self.ages.items():
             rows = self.pool(s)
-            dues = [due - self.now for one in rows if (due := self.due(one)) is not None and due >= self.now]
+            dues = [max(0, due - self.now) for one in rows
+                    if (due := self.due(one)) is not None and self.can_be_met(one, due)]
             view |= {f"buffered_{s}": len(rows), f"age_{s}": age,
                      f"oldest_{s}": max((self.now - one.entered for one in rows), default=0),
                      f"slack_{s}": min([*dues, NO_SLACK])}
