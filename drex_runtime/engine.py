@@ -16,7 +16,7 @@ from drex_runtime.execution.intake import Intake
 from drex_runtime.execution.launch_index import LaunchIndex
 from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.observer import Observer
-from drex_runtime.execution.requests import Sequence
+from drex_runtime.execution.requests import FinishReason, Sequence
 from drex_runtime.execution.runner import Runner
 from drex_runtime.execution.scheduler import Batch, Launch, Scheduler
 from drex_runtime.execution.statistics import Statistics, Stopwatch
@@ -50,10 +50,10 @@ class Engine:
         self.scheduler.submit(sequence)
         return sequence
 
-    def abort(self, sequence: Sequence) -> None:
-        """Drop an unfinished request between steps; row and memory are free at once."""
+    def abort(self, sequence: Sequence, reason: FinishReason = "abort") -> None:
+        """End an unfinished request between steps ("stop": a stop string is out); row and memory are free at once."""
         self.scheduler.withdraw(sequence)
-        sequence.finished = "abort"
+        sequence.finished = reason
         for observer in self.observers:
             observer.finished(sequence)
 

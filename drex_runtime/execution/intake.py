@@ -34,10 +34,12 @@ class Intake:
         Raises InputError for unknown token ids and for what could never fit.
         """
         number = self._count if request_id is None else request_id
+        self._check_fits(number, len(prompt_ids), params.max_tokens)  # before anything of that length is built
         self._check_ids(number, prompt_ids)
+        stops = frozenset(params.stop_token_ids) | (frozenset() if params.ignore_eos else frozenset(self.model.eos_ids))
+        params.check_vocabulary(self.model.vocab_size, stops)
         depths = (self.model.num_segments,) * params.max_tokens
         spec = Request(number, arrival, len(prompt_ids), depths, due, ttft, tpot)
-        stops = frozenset(params.stop_token_ids) | (frozenset() if params.ignore_eos else frozenset(self.model.eos_ids))
         return self._sequence(spec, params, tuple(prompt_ids), False, stops)
 
     def scripted(self, spec: Request, prompt_ids: Items[int], params: SamplingParams) -> Sequence:
@@ -53,15 +55,18 @@ class Intake:
     def _sequence(self, spec: Request, params: SamplingParams, prompt_ids: tuple[int, ...], scripted: bool,
                   stops: frozenset[int]) -> Sequence:
         sequence = Sequence(self._count, spec, params, prompt_ids, scripted, stops, last=spec.arrival)
-        needed = sequence.most_positions
-        if needed > self.max_model_len:
-            raise InputError(f"request {spec.id}", "prompt and output", f"{needed} positions",
-                             f"at most max_model_len = {self.max_model_len}")
-        if needed > self.kv.capacity_tokens:
-            raise InputError(f"request {spec.id}", "prompt and output", f"{needed} positions",
-                             f"at most the KV capacity of {self.kv.capacity_tokens} tokens per request")
+        self._check_fits(spec.id, spec.prompt_tokens, spec.output_tokens)
         self._count += 1
         return sequence
+
+    def _check_fits(self, number: int, prompt_tokens: int, output_tokens: int) -> None:
+        needed = max(prompt_tokens, 1) + output_tokens - 1
+        if needed > self.max_model_len:
+            raise InputError(f"request {number}", "prompt and output", f"{needed} positions",
+                             f"at most max_model_len = {self.max_model_len}")
+        if needed > self.kv.capacity_tokens:
+            raise InputError(f"request {number}", "prompt and output", f"{needed} positions",
+                             f"at most the KV capacity of {self.kv.capacity_tokens} tokens per request")
 
     def _check_ids(self, number: int, ids: Items[int]) -> None:
         for at, token in enumerate(ids):

@@ -15,10 +15,12 @@ from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.nominal import nominal_profile
 from drex_runtime.execution.params import SamplingParams
 from drex_runtime.execution.requests import RequestOutput, Sequence
+from drex_runtime.execution.text_output import TextOutput, whole_text
 from drex_runtime.model import EarlyExitLlama, Tokenizer, load_model
 from drex_runtime.policies import Policy, bind, shipped_policy
 from drex_runtime.policies.bind import Settings
 from drex_runtime.records import CostProfile, ServerConfig
+from drex_runtime.records.ticks import TICKS_PER_SECOND
 from drex_runtime.simulator.events import LaunchRecord
 
 Prompt = str | Items[int]
@@ -54,27 +56,46 @@ class LLM:
                  ) -> list[RequestOutput]:
         """Outputs in the order of `prompts` (texts or token ids); an empty prompt starts from the start token.
 
-        Raises InputError, before anything runs, if a prompt does not fit or a text comes without a tokenizer.
+        With n > 1 a prompt's n outputs follow each other. Raises InputError, before anything runs, if a prompt does
+        not fit or a text comes without a tokenizer.
         """
         each = [params or SamplingParams()] * len(prompts) if not isinstance(params, Items) else list(params)
         if len(each) != len(prompts):
             raise InputError("generate", "params", f"{len(each)} of them", f"one, or one per prompt ({len(prompts)})")
-        now = self.engine.clock.now()
-        sequences = [self.engine.intake.live(self._ids(prompt), chosen, arrival=now)
-                     for prompt, chosen in zip(prompts, each, strict=True)]
+        sequences = [sequence for prompt, chosen in zip(prompts, each, strict=True)
+                     for sequence in self.sequences(prompt, chosen)]
+        texts = {sequence: TextOutput(self.tokenizer, sequence.params)
+                 for sequence in sequences if sequence.params.stop}
         for sequence in sequences:
             self.engine.submit(sequence)
-        unfinished = set(sequences)
-        while unfinished:
-            unfinished.difference_update(sequence for sequence in self.engine.step() if sequence.finished)
+        while any(sequence.finished is None for sequence in sequences):
+            for sequence in self.engine.step():
+                text = texts.get(sequence)
+                if text is None or sequence.finished == "stop":
+                    continue
+                text.push(sequence.output_ids[-1])
+                if text.stopped is None:
+                    continue
+                if sequence.finished is None:
+                    self.engine.abort(sequence, "stop")
+                sequence.finished = "stop"
         return [self.output(sequence) for sequence in sequences]
+
+    def sequences(self, prompt: Prompt, params: SamplingParams) -> list[Sequence]:
+        """The n sequences of a request that arrives now, checked but not submitted. Raises InputError."""
+        if params.stop and self.tokenizer is None:
+            raise InputError("sampling", "stop", params.stop, "stop_token_ids, as the model has no tokenizer.json")
+        ids, arrival = self._ids(prompt), self.engine.clock.now()
+        due, ttft, tpot = params.due_dates(arrival, TICKS_PER_SECOND[self.engine.profile.tick])
+        return [self.engine.intake.live(ids, params.choice(index), arrival=arrival, due=due, ttft=ttft, tpot=tpot)
+                for index in range(params.n)]
 
     def output(self, sequence: Sequence) -> RequestOutput:
         """The record of a finished request."""
         if sequence.finished is None:
             raise InputError(f"request {sequence.spec.id}", "finished", None, "a finished request")
         bounds = (*self.model.config.ramps, self.model.config.num_layers)
-        text = self.tokenizer.decode(sequence.output_ids) if self.tokenizer is not None else ""
+        text = whole_text(self.tokenizer, sequence.params, sequence.output_ids, sequence.finished, sequence.stop_ids)
         return RequestOutput(sequence.spec.id, sequence.prompt_ids, tuple(sequence.output_ids), text,
                              sequence.finished, tuple(sequence.depths), tuple(bounds[d - 1] for d in sequence.depths),
                              sequence.spec.arrival, tuple(sequence.times), tuple(sequence.logprobs))
