@@ -8,7 +8,7 @@ from typing import Literal
 from drex_runtime.execution.params import Choice, Logprob, SamplingParams
 from drex_runtime.records.workload import Request
 
-FinishReason = Literal["stop", "length", "abort"]
+FinishReason = Literal["stop", "length", "abort", "error"]
 
 
 @dataclass(eq=False, slots=True)
