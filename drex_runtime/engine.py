@@ -113,6 +113,7 @@ class Engine:
             if self.scheduler.consults(segment, batch):
                 ready, logits = self._consult(segment, index, batch)
                 exits = len(ready)
+                self.scheduler.consulted(segment, batch, exits)
                 if exits == len(batch):
                     return self._leave(segment, batch)
                 action = self.scheduler.ramp_rule(segment, batch, exits).action

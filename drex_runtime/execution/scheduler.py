@@ -16,6 +16,7 @@ from drex_runtime.errors import EngineError, PolicyError
 from drex_runtime.execution.requests import Sequence
 from drex_runtime.policies.bind import PREFILL, BoundPolicy, BoundRampRule
 from drex_runtime.scheduling.pools import Census, Pools, missed_after, next_token_due, ramp_view
+from drex_runtime.scheduling.recent import Recent
 
 Batch = list[Sequence]
 
@@ -49,6 +50,7 @@ class Scheduler:
 
     def __init__(self, policy: BoundPolicy, places: Places) -> None:
         self.policy, self.config, self.places = policy, policy.config, places
+        self.recent = Recent(policy.num_segments - 1)
         self.estimator = policy.estimator()  # of online parameters; None if all are frozen
         self.pools = Pools(policy.num_segments, policy.policy.order)
         self.waiting: list[Sequence] = []  # not fully prefilled, in (arrival, id) order
@@ -123,7 +125,14 @@ class Scheduler:
     # ---- in a pass ----------------------------------------------------------------------------------------
     def consults(self, ramp: int, batch: Batch) -> bool:
         """Whether the policy consults this ramp for this batch."""
-        return self._policy_at(ramp, batch).consults(ramp, self._ramp_view(ramp, batch, 0))
+        yes = self._policy_at(ramp, batch).consults(ramp, self._ramp_view(ramp, batch, 0))
+        if not yes:
+            self.recent.passed(ramp)
+        return yes
+
+    def consulted(self, ramp: int, batch: Batch, exits: int) -> None:
+        """The ramp was consulted, `exits` rows of the batch are ready there."""
+        self.recent.consulted(ramp, len(batch), exits)
 
     def ramp_rule(self, ramp: int, batch: Batch, exits: int) -> BoundRampRule:
         """What happens at a consulted ramp where somebody is not ready."""
@@ -181,7 +190,8 @@ class Scheduler:
         return self.estimator.policy_at(self.policy, ramp, len(batch), deciding=deciding)
 
     def _ramp_view(self, ramp: int, batch: Batch, exits: int) -> tuple[int, ...]:
-        return ramp_view(ramp, len(batch), exits, self.pools.size(ramp + 1), self.config.batch_max)
+        return ramp_view(ramp, len(batch), exits, self.pools.size(ramp + 1), self.config.batch_max,
+                         self.recent.view(ramp))
 
     def _sequences(self, rows: Items[int]) -> tuple[Sequence, ...]:
         found = tuple(sequence for row in rows if (sequence := self.at_row[row]) is not None)

@@ -18,19 +18,21 @@ from drex_runtime.records.ticks import MAX_TIME
 
 GLOBAL_NAMES = ("waiting", "in_flight", "free_places", "ready", "decodes_since_prefill", "batch_max", "n_max")
 POOL_NAMES = ("buffered", "age", "oldest", "slack")
-RAMP_NAMES = ("segment", "batch", "exits", "buffered_next", "batch_max")
+RAMP_NAMES = ("segment", "batch", "exits", "buffered_next", "batch_max",
+              "recent_consults", "recent_rows", "recent_exits", "passes_unseen")  # the last four: `scheduling.recent`
 
 # `slack_s` is never negative: a late token of a request that is not missed yet has slack 0 (most urgent).
 SLACK_CAP = MAX_TIME  # the value of `slack_s` when no request of the pool still has a due date to meet
 MAX_WAITING = 2**24
 MAX_AGE = 2**32
+WINDOW = 16  # consults at which the rolling statistics of a ramp are halved
 
 # Positions in a launch view; pool s has its four values from POOL_BASE + 4 * (s - 1) on.
 WAITING, IN_FLIGHT, FREE_PLACES, READY, DECODES_SINCE_PREFILL, BATCH_MAX, N_MAX = range(7)
 POOL_BASE = len(GLOBAL_NAMES)
 BUFFERED, AGE, OLDEST, SLACK = range(4)
 POOL_WIDTH = len(POOL_NAMES)
-SEGMENT, BATCH, EXITS, BUFFERED_NEXT, RAMP_BATCH_MAX = range(5)
+SEGMENT, BATCH, EXITS, BUFFERED_NEXT, RAMP_BATCH_MAX, RECENT = range(6)
 
 Bounds = dict[str, tuple[int, int]]
 
@@ -63,7 +65,9 @@ class LaunchSpace:
 def ramp_bounds(num_segments: int, batch_max: int, max_num_seqs: int) -> Bounds:
     """Smallest and largest value of every variable of a ramp view."""
     return {"segment": (1, max(1, num_segments - 1)), "batch": (1, batch_max), "exits": (0, batch_max),
-            "buffered_next": (0, max_num_seqs), "batch_max": (batch_max, batch_max)}
+            "buffered_next": (0, max_num_seqs), "batch_max": (batch_max, batch_max),
+            "recent_consults": (0, WINDOW), "recent_rows": (0, WINDOW * batch_max),
+            "recent_exits": (0, WINDOW * batch_max), "passes_unseen": (0, MAX_AGE)}
 
 
 def pool_position(pool: int, which: int) -> int:

@@ -60,7 +60,7 @@ class Pools:
 
     def add(self, pool: int, row: int, *, now: int, request_id: int, due: int | None,
             missed: int | None = None) -> None:
-        """Row enters pool s at `now`; `due` is when its next token is due, `missed` when its request is (else `due`)."""
+        """Row enters pool s at `now`; `due` is when its next token is due, `missed` when its request is (or `due`)."""
         late = NO_DUE if due is None else due
         key = (late, now, request_id) if self.order == "edf" else (now, request_id)
         insort(self.entries[pool - 1], Entry(key, row, now, late, late if missed is None else missed))
@@ -96,9 +96,10 @@ class Pools:
         return tuple(view)
 
 
-def ramp_view(segment: int, batch: int, exits: int, buffered_next: int, batch_max: int) -> tuple[int, ...]:
-    """The observation at a ramp, in the order of `RAMP_NAMES`."""
-    return (segment, batch, exits, buffered_next, batch_max)
+def ramp_view(segment: int, batch: int, exits: int, buffered_next: int, batch_max: int,
+              recent: tuple[int, ...]) -> tuple[int, ...]:
+    """The observation at a ramp, in the order of `RAMP_NAMES`; `recent` = `Recent.view` of that ramp."""
+    return (segment, batch, exits, buffered_next, batch_max, *recent)
 
 
 def next_token_due(request: Request, emitted: int, last_emitted: int) -> int | None:

@@ -66,7 +66,8 @@ class State:
     time · latched: ramp at which a running row became ready and stayed (0: none) · stamped: RELEASE time of the
     running token (-1: none) · completed: completion time (-1: not yet). `segment`: of the pass, outside DECIDE.
     `ages[s-1]`, `decodes_since_prefill`, `idle_streak`, `entered`, `last` (time of the last token, the arrival
-    before the first; () = all arrivals) and `exits` (what the view at RAMP and JOIN shows) matter to policies only.
+    before the first; () = all arrivals), `exits` (what the view at RAMP and JOIN shows) and `recent` (`Recent.flat`;
+    () = no pass yet) matter to policies only.
     States at DECIDE are taken before admissions and before ages are counted.
     """
 
@@ -85,6 +86,7 @@ class State:
     idle_streak: int = 0
     last: tuple[int, ...] = ()
     exits: int = 0
+    recent: tuple[int, ...] = ()
 
 
 def initial_state(num_requests: int, num_segments: int) -> State:

@@ -9,7 +9,7 @@ import numpy as np
 
 from drex_runtime.errors import LimitError, RecordError
 from drex_runtime.policies.bind import BoundPolicy
-from drex_runtime.policies.observation import MAX_WAITING
+from drex_runtime.policies.observation import MAX_AGE, MAX_WAITING, WINDOW
 from drex_runtime.policies.program import compile_policy
 from drex_runtime.records.config import ServerConfig
 from drex_runtime.records.profile import CostProfile
@@ -83,10 +83,12 @@ class CompiledWorkload:
     def unpack(self, packed: Packed, index: int) -> State:
         """State `index` of `packed`."""
         rows, scalars = packed.rows[index].tolist(), packed.scalars[index].tolist()
+        recent_at = at.PACKED_SCALARS + self.workload.num_segments
         now, phase, segment, exits, decodes, streak = scalars[:at.PACKED_SCALARS]
         place, emitted, prefilled, entered, latched, stamped, completed, last = map(tuple, rows)
         return State(now, Phase(phase), segment, place, emitted, prefilled, entered, latched, stamped, completed,
-                     tuple(scalars[at.PACKED_SCALARS:]), decodes, streak, last, exits)
+                     tuple(scalars[at.PACKED_SCALARS:recent_at]), decodes, streak, last, exits,
+                     tuple(scalars[recent_at:]))
 
 
 def compile_costs(profile: CostProfile, config: ServerConfig) -> Int:
@@ -153,17 +155,20 @@ def _or_none(value: int | None) -> int:
 def _pack(arrivals: Int, num_segments: int, states: Sequence[State]) -> Packed:
     n = len(arrivals)
     rows = np.empty((len(states), at.PACKED_FIELDS, n), np.int64)
-    scalars = np.empty((len(states), at.PACKED_SCALARS + num_segments), np.int64)
+    recent = at.RECENT_FIELDS * (num_segments - 1)
+    scalars = np.empty((len(states), at.PACKED_SCALARS + num_segments + recent), np.int64)
     for i, state in enumerate(states):
         fields = (state.place, state.emitted, state.prefilled, state.entered, state.latched, state.stamped,
                   state.completed)
         last = state.last or arrivals
+        if len(state.recent) not in (0, recent):
+            raise RecordError(f"state {i}", "recent", f"{len(state.recent)} numbers", f"none or {recent}")
         if {len(field) for field in (*fields, last)} != {n} or len(state.ages) != num_segments:
             raise RecordError(f"state {i}", "place", f"{len(state.place)} requests, {len(state.ages)} ages",
                               f"{n} requests and {num_segments} ages, as the workload has")
         rows[i, :at.LAST], rows[i, at.LAST] = fields, last
         scalars[i] = (state.now, state.phase, state.segment, state.exits, state.decodes_since_prefill,
-                      state.idle_streak, *state.ages)
+                      state.idle_streak, *state.ages, *(state.recent or (0,) * recent))
     return Packed(rows, scalars)
 
 
@@ -178,6 +183,8 @@ def _check_states(packed: Packed, compiled: CompiledWorkload, config: ServerConf
     started = place != Place.WAITING
     done, prefilled = place == Place.DONE, packed.rows[:, at.PREFILLED]
     prompts = compiled.prompts
+    recent = packed.scalars[:, at.PACKED_SCALARS + num_segments:].reshape(len(now), -1, at.RECENT_FIELDS)
+    most_recent = np.array([WINDOW, WINDOW * config.batch_max, WINDOW * config.batch_max, MAX_AGE])
     required = (
         ("now", (now >= 0) & (now <= MAX_TIME), f"a clock from 0 to {MAX_TIME}"),
         ("phase", (phase >= Phase.DECIDE) & (phase <= Phase.END), "a phase"),
@@ -199,6 +206,7 @@ def _check_states(packed: Packed, compiled: CompiledWorkload, config: ServerConf
         ("stamped", ((packed.rows[:, at.STAMPED] == NONE) | (packed.rows[:, at.LATCHED] > 0)).all(axis=1),
          "only latched rows"),
         ("completed", (~done | (packed.rows[:, at.COMPLETED] >= 0)).all(axis=1), "a time for every request done"),
+        ("recent", ((recent >= 0) & (recent <= most_recent)).all(axis=(1, 2)), "statistics within their bounds"),
         ("entered", (packed.rows[:, at.ENTERED] <= now[:, None]).all(axis=1), "entry times that have passed"),
     )
     for field, good, expected in required:

@@ -15,7 +15,7 @@ import numba
 
 from drex_runtime.policies import observation, program
 from drex_runtime.records import ticks
-from drex_runtime.scheduling import state
+from drex_runtime.scheduling import recent, state
 from drex_runtime.simulator import accounting, interpreter, kernel
 from drex_runtime.simulator import memory as at
 from drex_runtime.simulator.interpreter import BATCH_LIMIT, IS_EDF, USES_OLDEST, USES_SLACK, choose, look
@@ -50,7 +50,7 @@ class Captured(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """Packed states to begin from: rows [m, PACKED_FIELDS, n], scalars [m, PACKED_SCALARS + K + 1]."""
+    """Packed states to begin from: rows [m, PACKED_FIELDS, n], scalars [m, PACKED_SCALARS + K + 1 + RECENT_FIELDS * K]."""
 
     rows: Int
     scalars: Int
@@ -142,7 +142,7 @@ def note_launch(m: Int, launches: Int, offset: Int, rows: Int, start: int, kind:
 
 
 def _fingerprint() -> str:
-    modules = (accounting, interpreter, kernel, at, observation, program, state, ticks)
+    modules = (accounting, interpreter, kernel, at, observation, program, recent, state, ticks)
     files = [Path(__file__), *(Path(str(module.__file__)) for module in modules)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 

@@ -181,6 +181,8 @@ def observe_ramp(m: Int, c: Int) -> None:
     m[view + seen.SEGMENT], m[view + seen.BATCH], m[view + seen.EXITS] = s, m[at.BATCH], m[at.EXITS]
     m[view + seen.BUFFERED_NEXT] = m[at.TAIL + s + 1] - m[at.HEAD + s + 1]
     m[view + seen.RAMP_BATCH_MAX] = c[at.BATCH_MAX]
+    for j in range(at.RECENT_FIELDS):
+        m[view + seen.RECENT + j] = m[at.RECENT + at.RECENT_FIELDS * s + j]
 
 
 @inner

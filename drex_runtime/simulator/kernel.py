@@ -6,6 +6,7 @@ Decisions. Arrays and cells: `simulator.memory`. Rows of a pass are unordered: n
 
 from __future__ import annotations
 
+from drex_runtime.policies.observation import MAX_AGE, WINDOW
 from drex_runtime.records.ticks import MAX_TIME
 from drex_runtime.simulator import accounting as spent
 from drex_runtime.simulator import memory as at
@@ -212,6 +213,10 @@ def choose_in_pass(m: Int, w: Int, c: Int, kind: int) -> None:
         spend(m, c, c[at.RAMP_FIXED + s] + c[at.RAMP_ROW + s] * m[at.BATCH], spent.RAMP)
         m[at.EXITS] = num_ready(m)
         m[at.PHASE] = at.AT_RAMP
+        i = at.RECENT + at.RECENT_FIELDS * s
+        m[i], m[i + 1], m[i + 2], m[i + 3] = m[i] + 1, m[i + 1] + m[at.BATCH], m[i + 2] + m[at.EXITS], 0
+        if m[i] >= WINDOW:
+            m[i], m[i + 1], m[i + 2] = m[i] // 2, m[i + 1] // 2, m[i + 2] // 2
     if kind == at.DO_SPLIT or (kind == at.DO_CONSULT and m[at.EXITS] == m[at.BATCH]):
         # SPLIT; or nobody would stay, then the pass ends without a choice
         ready = num_ready(m)
@@ -227,6 +232,8 @@ def choose_in_pass(m: Int, w: Int, c: Int, kind: int) -> None:
     elif kind != at.DO_CONSULT:
         if kind == at.DO_SKIP:
             m[at.EXITS] = 0
+            unseen = at.RECENT + at.RECENT_FIELDS * s + 3
+            m[unseen] = min(m[unseen] + 1, MAX_AGE)
         else:
             stay(m, kind == at.DO_RELEASE)
         going = m[at.TAIL + s + 1] == m[at.HEAD + s + 1] or m[at.BATCH] >= c[at.BATCH_MAX]

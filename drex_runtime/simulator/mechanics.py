@@ -15,6 +15,7 @@ from drex_runtime.records.profile import CostProfile
 from drex_runtime.records.ticks import MAX_TIME
 from drex_runtime.records.workload import Workload
 from drex_runtime.scheduling.pools import Census, Pools, missed_after, next_token_due, ramp_view
+from drex_runtime.scheduling.recent import Recent
 from drex_runtime.scheduling.state import Phase, Place, State, initial_state
 from drex_runtime.simulator.events import Event, EventKind, LaunchRecord, Log, Run
 
@@ -49,7 +50,7 @@ class Machine:
         self.latched, self.stamped, self.completed = list(state.latched), list(state.stamped), list(state.completed)
         self.last = list(state.last or (request.arrival for request in self.requests))
         self.decodes_since_prefill, self.idle_streak = state.decodes_since_prefill, state.idle_streak
-        self.exits = state.exits
+        self.exits, self.recent = state.exits, Recent(profile.num_segments - 1, state.recent)
         self.pools = Pools(profile.num_segments, order)
         for row, place in enumerate(self.place):
             if place >= 1:
@@ -111,7 +112,7 @@ class Machine:
     def ramp_view(self) -> tuple[int, ...]:
         """The observation at the current ramp."""
         return ramp_view(self.segment, len(self.batch), self.exits, self.pools.size(self.segment + 1),
-                         self.config.batch_max)
+                         self.config.batch_max, self.recent.view(self.segment))
 
     def ready_rows(self) -> tuple[int, ...]:
         """X: rows of the pass that may exit at the current ramp."""
@@ -126,7 +127,7 @@ class Machine:
         return State(self.now, self.phase, self.segment, tuple(self.place), tuple(self.emitted), tuple(self.prefilled),
                      tuple(entered), tuple(self.latched), tuple(self.stamped), tuple(self.completed),
                      tuple(self.pools.ages), self.decodes_since_prefill, self.idle_streak, tuple(self.last),
-                     self.exits)
+                     self.exits, self.recent.flat())
 
     # ---- choices at DECIDE --------------------------------------------------------------------------------
     def admit(self) -> None:
@@ -195,11 +196,13 @@ class Machine:
         """Consult the ramp: pay it, learn who is ready. Leaves at RAMP (even if nobody would stay)."""
         self._spend(EventKind.RAMP, self.profile.ramp_cost(self.segment, len(self.batch)), self.batch)
         self.exits = len(self.ready_rows())
+        self.recent.consulted(self.segment, len(self.batch), self.exits)
         self.phase = Phase.RAMP
 
     def skip(self) -> None:
         """Do not consult: nobody exits here."""
         self.exits = 0
+        self.recent.passed(self.segment)
         self._before_join()
 
     def split(self) -> None:

@@ -7,7 +7,7 @@ REQUEST_WIDTH * row; `c[START + s]`. Pool s >= 1 holds the rows m[m[POOLS_AT] + 
 j from m[HEAD + s] to m[TAIL + s] - 1; pool 0 is the running batch, j < m[BATCH].
 
 A *packed* state is the scheduling `State` as two arrays: rows [PACKED_FIELDS, n] and scalars
-[PACKED_SCALARS + K + 1] (ages last).
+[PACKED_SCALARS + K + 1 + RECENT_FIELDS * K] (ages, then the ramps' statistics).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from drex_runtime.scheduling.recent import FIELDS
 from drex_runtime.scheduling.state import Kind, Phase, Place
 
 Int = npt.NDArray[np.int64]
@@ -42,7 +43,9 @@ SPENT = 32  # place-time by category of `accounting`
 # By segment or depth 1..64: ages, rows of the batch by depth of their token, pools' first and last + 1 position
 MAX_SEGMENTS = 64
 AGES, COUNT, HEAD, TAIL = (48 + (MAX_SEGMENTS + 1) * i for i in range(4))
-VIEW = TAIL + MAX_SEGMENTS + 1  # 7 + 4 * 64 values
+RECENT = TAIL + MAX_SEGMENTS + 1  # `scheduling.recent`: of ramp r the RECENT_FIELDS cells from RECENT + 4 * r on
+RECENT_FIELDS = FIELDS
+VIEW = RECENT + RECENT_FIELDS * (MAX_SEGMENTS + 1)  # 7 + 4 * 64 values
 STACK = VIEW + 264  # program.MAX_STACK values
 ROWS = STACK + 64
 # per request: those of State (packed), then the depth of the next token (or the ramp where it was latched), its due
@@ -187,6 +190,8 @@ def load(m: Int, w: Int, edf: int, rows: Int, scalars: Int, index: int) -> None:
     m[EDF], m[NEXT_BARE], m[NEXT_PROMPTED] = edf, w[FIRST_BARE], w[FIRST_PROMPTED]
     for s in range(1, segments + 1):
         m[AGES + s], m[HEAD + s], m[TAIL + s] = scalars[index, PACKED_SCALARS + s - 1], 0, 0
+    for j in range(RECENT_FIELDS * (segments - 1)):
+        m[RECENT + RECENT_FIELDS + j] = scalars[index, PACKED_SCALARS + segments + j]
     empty_batch(m, segments)
     for row in range(w[NUM]):
         i = ROWS + ROW_WIDTH * row
@@ -224,6 +229,8 @@ def copy(m: Int, source: Int, w: Int, edf: int) -> None:
     m[EDF] = edf
     for s in range(1, segments + 1):
         m[AGES + s], m[COUNT + s], m[HEAD + s], m[TAIL + s] = source[AGES + s], source[COUNT + s], 0, 0
+    for j in range(RECENT + RECENT_FIELDS, RECENT + RECENT_FIELDS * segments):
+        m[j] = source[j]
     for j in range(ROWS, ROWS + ROW_WIDTH * w[NUM]):
         m[j] = source[j]
     for j in range(source[BATCH]):
@@ -254,3 +261,5 @@ def pack(m: Int, w: Int, rows: Int, scalars: Int, index: int) -> None:
         scalars[index, j] = m[j]
     for s in range(w[NUM_SEGMENTS]):
         scalars[index, PACKED_SCALARS + s] = m[AGES + s + 1]
+    for j in range(RECENT_FIELDS * (w[NUM_SEGMENTS] - 1)):
+        scalars[index, PACKED_SCALARS + w[NUM_SEGMENTS] + j] = m[RECENT + RECENT_FIELDS + j]

@@ -138,6 +138,8 @@ class Simulation:
         self.ages = dict.fromkeys(range(1, self.last + 1), 0)
         self.decodes = 0
         self.fruitless = 0
+        names = ("recent_consults", "recent_rows", "recent_exits", "passes_unseen")
+        self.recent = {s: dict.fromkeys(names, 0) for s in range(1, self.last)}
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -296,17 +298,18 @@ class Simulation:
                 self.leave(batch, s, sum(one.latched_at > 0 for one in batch))
                 return
             view = {"segment": s, "batch": len(batch), "exits": 0, "buffered_next": len(self.pool(s + 1)),
-                    "batch_max": self.config.batch_max}
+                    "batch_max": self.config.batch_max, **self.recent[s]}
             consulted = self.rules.consult(view)
             step.choices.append(Choice("consult", view, "", str(consulted)))
             if consulted:
                 self.now += self.profile.ramp_cost(s, len(batch))
                 ready = [one for one in batch if one.latched_at or one.depth <= s]
                 others = [one for one in batch if one not in ready]
+                self.remember(s, len(batch), len(ready))
                 if not others:
                     self.leave(ready, s, len(ready))
                     return
-                view = view | {"exits": len(ready)}
+                view = view | {"exits": len(ready), **self.recent[s]}
                 rule, action = self.rules.at_ramp(view)
                 step.choices.append(Choice("at_ramp", view, rule, action))
                 if action == "EXIT_ALL":
@@ -325,6 +328,9 @@ class Simulation:
                         self.outcome.stays[one.id, s] += 1
                     elif one.stamp is None:
                         one.stamp = self.now
+            else:
+                self.recent[s]["passes_unseen"] += 1
+                view = view | self.recent[s]
             room = self.config.batch_max - len(batch)
             if self.pool(s + 1) and room > 0:
                 joins = self.rules.join(view)
@@ -334,6 +340,14 @@ class Simulation:
                     one.pool = 0
                 batch = batch + joining
             s += 1
+
+    def remember(self, s: int, rows: int, exits: int) -> None:
+        """A consult of ramp s, counted; sixteen of them count as eight."""
+        seen = {"recent_consults": 1, "recent_rows": rows, "recent_exits": exits}
+        seen = {name: self.recent[s][name] + more for name, more in seen.items()}
+        if seen["recent_consults"] == 16:
+            seen = {name: value // 2 for name, value in seen.items()}
+        self.recent[s] = seen | {"passes_unseen": 0}
 
     def leave(self, rows: list[Live], s: int, early: int) -> None:
         """The tokens of `rows` are out after segment s; the fill is paid for `early` of them."""

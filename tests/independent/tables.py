@@ -111,7 +111,8 @@ def rules_of(policy: Policy, profile: CostProfile, config: ServerConfig) -> Rule
 # -- random tables --------------------------------------------------------------------------------------------------
 
 GLOBALS = ("waiting", "in_flight", "free_places", "ready", "decodes_since_prefill", "batch_max", "n_max")
-AT_RAMP = ("segment", "batch", "exits", "buffered_next", "batch_max")
+AT_RAMP = ("segment", "batch", "exits", "buffered_next", "batch_max", "recent_consults", "recent_rows", "recent_exits",
+           "passes_unseen")
 
 
 def random_policy(seed: int, num_segments: int, *, forced: bool = False, dead_ends: bool = False) -> Policy:
