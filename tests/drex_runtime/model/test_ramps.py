@@ -153,7 +153,7 @@ def write_balcony(folder: Path, flags: Mapping[str, Any], **block: Any) -> Weigh
     """A Balcony checkpoint with exits after 2 and 4 layers, in the names of its public code."""
     weights = Weights()
     whole = flags.get("exit_decoder_layer", False)
-    parts = ATTENTION if whole or flags.get("exit_attention") else ()
+    parts: tuple[str, ...] = ATTENTION if whole or flags.get("exit_attention") else ()
     parts += MLP if whole or flags.get("exit_mlp") else ()
     for module in (0, 1):
         prefix, at = f"model.exit_modules.{module}.", 0
@@ -216,13 +216,13 @@ def test_balcony_fields_that_do_not_fit_are_named(tmp_path: Path, change: dict[s
 
 
 def test_tokens_whose_ramp_is_not_asked_still_write_its_entries() -> None:
-    """Under a policy that asks ramps of full batches only, the tokens are those that its own depths imply."""
+    """Under a policy that asks ramps of two rows or more only, the tokens are those that its own depths imply."""
     model = small_model(early_exit={"ramps": [2, 4], "layer": "full", "norm": "own", "thresholds": ["0.1", "0.1"]})
     thresholds = (0.1, 0.1)
-    sometimes = replace(shipped_policy("flush-now"), name="sometimes", consult=parse_condition("batch >= 3", "consult"))
+    sometimes = replace(shipped_policy("flush-now"), name="sometimes", consult=parse_condition("batch >= 2", "consult"))
     found = run(model, sometimes)
     asked = [naive(model, prompt, thresholds) for prompt in PROMPTS]
-    assert found != asked and {depth for _, depths in found for depth in depths} == {1, 2, 3}
+    assert found != asked and 1 in {depth for _, depths in found for depth in depths}
     assert found == [naive(model, prompt, thresholds, depths_given=depths)
                      for prompt, (_, depths) in zip(PROMPTS, found, strict=True)]
 
