@@ -7,8 +7,14 @@ import numpy as np
 from drex_runtime.engine import Engine
 from drex_runtime.execution.params import SamplingParams
 from drex_runtime.execution.requests import Sequence
-from drex_runtime.records.workload import Workload
+from drex_runtime.records.workload import Request, Workload
 from drex_runtime.simulator.events import Log, Run
+
+
+def prompt_of(request: Request, seed: int, vocabulary: int) -> list[int]:
+    """The token ids of a scripted request's prompt, by `seed` and the request's id."""
+    ids: list[int] = np.random.default_rng((seed, request.id)).integers(0, vocabulary, request.prompt_tokens).tolist()
+    return ids
 
 
 def submit_workload(engine: Engine, workload: Workload, *, seed: int = 0,
@@ -17,8 +23,8 @@ def submit_workload(engine: Engine, workload: Workload, *, seed: int = 0,
     found = []
     vocabulary = engine.intake.model.vocab_size
     for request in workload.requests:
-        ids = np.random.default_rng((seed, request.id)).integers(0, vocabulary, request.prompt_tokens)
-        sequence = engine.intake.scripted(request, ids.tolist(), params or SamplingParams())
+        ids = prompt_of(request, seed, vocabulary)
+        sequence = engine.intake.scripted(request, ids, params or SamplingParams())
         found.append(engine.submit(sequence))
     return found
 

@@ -1,0 +1,97 @@
+"""Interleaved rounds: A B C, A B C, ... per workload, so that drift of the machine hits all policies alike.
+
+Ratios are taken within a round; a table shows their median with the smallest and largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence as Items
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from drex_runtime.bench.drive import Contestant, RunResult
+from drex_runtime.bench.metrics import Slo
+from drex_runtime.records import Workload
+
+BASELINE = "no-exit"
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A workload under the label of its rows; `exit_rate` of its decoded tokens."""
+
+    label: str
+    exit_rate: float
+    workload: Workload
+
+
+@dataclass(frozen=True)
+class Row:
+    """All rounds of one policy on one case; `ratios` to the baseline of the same round."""
+
+    case: str
+    exit_rate: float
+    policy: str
+    rounds: tuple[RunResult, ...]
+    ratios: tuple[float, ...]
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Median over rounds."""
+        return median(item.metrics.tokens_per_second for item in self.rounds)
+
+    @property
+    def ratio(self) -> float:
+        """Median over rounds of throughput / baseline throughput."""
+        return median(self.ratios)
+
+    def latency(self, name: str, which: str = "p50") -> float:
+        """Median over rounds of a latency (ttft, tpot, itl, e2e) in ms."""
+        return median(float(getattr(getattr(item.metrics, name), which)) for item in self.rounds)
+
+    def count(self, name: str) -> int:
+        """A counter of the engine in the first round."""
+        return self.rounds[0].counts[name]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data: every round in full."""
+        return {"case": self.case, "exit_rate": self.exit_rate, "policy": self.policy,
+                "tokens_per_second": self.tokens_per_second,
+                "ratio": {"median": self.ratio, "min": min(self.ratios), "max": max(self.ratios)},
+                "rounds": [{**item.metrics.as_json(), "counts": dict(item.counts)} for item in self.rounds]}
+
+
+def compare(contestants: Items[Contestant], cases: Items[Case], slo: Slo, *, rounds: int, seed: int,
+            max_concurrency: int | None = None, tell: Tell = lambda _: None) -> list[Row]:
+    """Every contestant on every case, `rounds` times interleaved after a warm-up. The first is the baseline."""
+    for contestant in contestants:
+        tell(f"warming up {contestant.name}")
+        contestant.run(cases[0].workload, slo, seed=seed, max_concurrency=max_concurrency)
+    found: list[Row] = []
+    for case in cases:
+        results: dict[str, list[RunResult]] = {item.name: [] for item in contestants}
+        for number in range(rounds):
+            # Who goes first changes from round to round, so that no place in the round is anybody's own.
+            turn = number % len(contestants)
+            for contestant in (*contestants[turn:], *contestants[:turn]):
+                tell(f"{case.label}: round {number + 1}/{rounds}, {contestant.name}")
+                results[contestant.name].append(
+                    contestant.run(case.workload, slo, seed=seed, max_concurrency=max_concurrency))
+        base = results[contestants[0].name]
+        for name, runs in results.items():
+            ratios = tuple(one.metrics.tokens_per_second / other.metrics.tokens_per_second
+                           for one, other in zip(runs, base, strict=True))
+            found.append(Row(case.label, case.exit_rate, name, tuple(runs), ratios))
+    return found
+
+
+def best_ratios(rows: Items[Row]) -> dict[str, tuple[str, float]]:
+    """Per case, the policy other than the baseline with the best median ratio."""
+    found: dict[str, tuple[str, float]] = {}
+    for row in rows:
+        if row.policy != BASELINE and (row.case not in found or row.ratio > found[row.case][1]):
+            found[row.case] = row.policy, row.ratio
+    return found

@@ -1,0 +1,144 @@
+"""`drex bench`: policies on the real engine at equal N, equal batch and equal output, interleaved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from drex_runtime.bench.drive import Entry
+
+
+def bench(
+    model: Annotated[Path | None, typer.Argument(help="Model folder. Default: the shipped demo model.",
+                                                 show_default=False)] = None,
+    random_model: Annotated[str | None, typer.Option(help="Random weights of a shape instead: a config.json, or "
+                            "layers=12,hidden=512,ramps=6 (also heads, kv_heads, intermediate, vocab).")] = None,
+    policies: Annotated[str, typer.Option(help="Shipped names, YAML files, file.py:Name, separated by commas; no-exit "
+                                          "always takes part.")] = "flush-now,drex",
+    policy_config: Annotated[list[Path] | None, typer.Option(help="Settings file such as tuned.yaml, repeatable: takes "
+                             "part under the file's name.")] = None,
+    profile: Annotated[Path | None, typer.Option(help="Cost profile for policies that use costs.")] = None,
+    exit_rates: Annotated[str, typer.Option(help="Exit rates of the scripted depths; spread evenly over the ramps.")] =
+    "0,.15,.3,.5,.7,.9,1",
+    persistence: Annotated[str, typer.Option(help="Chance that a token exits where the one before did.")] = "0",
+    dataset: Annotated[Path | None, typer.Option(help="Lengths, arrivals and (if it has them) depths from a recording, "
+                       "public trace or workload file.")] = None,
+    num_prompts: Annotated[int, typer.Option(help="Requests (of a dataset: the first).", min=1)] = 64,
+    input_len: Annotated[int, typer.Option(help="Prompt tokens without a dataset.", min=0)] = 16,
+    output_len: Annotated[int, typer.Option(help="Output tokens without a dataset.", min=1)] = 32,
+    request_rate: Annotated[float | None, typer.Option(help="Requests per second. Default: all at once, or as the "
+                            "dataset has them.")] = None,
+    burstiness: Annotated[float, typer.Option(help="Shape of the gamma-distributed gaps; 1 = Poisson.")] = 1.0,
+    max_concurrency: Annotated[int | None, typer.Option(help="Most unfinished requests at a time.")] = None,
+    goodput: Annotated[list[str] | None, typer.Option(help="Targets in ms, as in 'ttft:200 tpot:50 e2e:5000'; "
+                       "repeatable.")] = None,
+    max_num_seqs: Annotated[int, typer.Option(help="N, requests in flight.", min=1)] = 16,
+    max_batch_rows: Annotated[int | None, typer.Option(help="Rows per launch. Default: N.")] = None,
+    rounds: Annotated[int, typer.Option(help="Interleaved rounds.", min=1)] = 5,
+    reference: Annotated[str | None, typer.Option(help="transformers: its generate beside no-exit.")] = None,
+    reference_batches: Annotated[str, typer.Option(help="Batch sizes of the reference.")] = "1,8,32",
+    threads: Annotated[int | None, typer.Option(help="torch threads. Default: torch's own choice.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of depths, prompts and arrivals.", min=0)] = 0,
+    save_result: Annotated[Path | None, typer.Option(help="Write everything as JSON (schema drex-bench/1).")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture (.svg or .png): throughput and latency against exit "
+                                              "rate.")] = None,
+) -> None:
+    """Compare policies: throughput and latency against no-exit in the same round, with what it costs in quality."""
+    import sys
+    from datetime import UTC, datetime
+
+    import torch
+
+    from drex_runtime.bench.cases import Traffic, cases_of, quality_prompts
+    from drex_runtime.bench.compare import compare
+    from drex_runtime.bench.drive import Contestant
+    from drex_runtime.bench.metrics import parse_slo
+    from drex_runtime.bench.model import bench_model
+    from drex_runtime.bench.picture import draw
+    from drex_runtime.bench.quality import measure_quality
+    from drex_runtime.bench.reference import against_transformers, check_reference
+    from drex_runtime.bench.result import BenchResult, tables
+    from drex_runtime.bench.traffic import Arrivals
+    from drex_runtime.errors import InputError
+    from drex_runtime.policies.expressions import parse_fraction
+    from drex_runtime.profiling.device import device_name
+    from drex_runtime.progress import progress
+    from drex_runtime.records import ServerConfig, load_profile
+
+    if reference not in (None, "transformers"):
+        raise InputError("drex bench", "--reference", reference, "transformers")
+    if reference:
+        check_reference()
+    sizes = _numbers(reference_batches)
+    if plot is not None and plot.suffix not in (".svg", ".png"):
+        raise InputError("drex bench", "--plot", plot, "a name ending in .svg or .png")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    entries, slo = _entries(policies, policy_config or []), parse_slo(goodput or [])
+    opened = bench_model(model, random_model)
+    costs = load_profile(profile) if profile else None
+    config = ServerConfig(max_batch_rows or max_num_seqs, max_num_seqs, 512)
+    traffic = Traffic(tuple(parse_fraction(item.strip(), "--exit-rates") for item in exit_rates.split(",")),
+                      parse_fraction(persistence, "--persistence"), num_prompts, input_len, output_len,
+                      Arrivals(request_rate, burstiness), seed)
+    cases = cases_of(traffic, opened.model.config.num_segments, costs.tick if costs else "ns", dataset)
+    longest = max(item.prompt_tokens + item.output_tokens for case in cases for item in case.workload.requests)
+    contestants = [Contestant(entry, opened.model, config, profile=costs,
+                              max_model_len=min(longest, opened.model.config.max_positions)) for entry in entries]
+    with progress("benchmarking") as tell:
+        rows = compare(contestants, cases, slo, rounds=rounds, seed=seed, max_concurrency=max_concurrency, tell=tell)
+        middle = cases[len(cases) // 2].workload
+        parts = {item.name: item.timed_parts(middle, seed) for item in contestants}
+        quality = []
+        if any(threshold < 1 for threshold in opened.model.config.thresholds):
+            tell("quality with the model's own thresholds")
+            prompts = quality_prompts(cases[0].workload, opened.model.config.vocab_size, seed)
+            quality = measure_quality(entries, opened.model, config, prompts, output_len, costs)
+        compared = against_transformers(opened, sizes, prompt_tokens=max(1, input_len), output_tokens=output_len,
+                                        rounds=rounds, seed=seed, tell=tell) if reference else []
+    about = {"command": "drex " + " ".join(sys.argv[1:]), "model": opened.name, "device": device_name(),
+             "dtype": "float32", "threads": torch.get_num_threads(), "torch": torch.__version__, "seed": seed,
+             "date": datetime.now(UTC).isoformat(timespec="seconds"), "max_num_seqs": max_num_seqs,
+             "batch_max": config.batch_max, "rounds": rounds, "workloads": [case.workload.source for case in cases],
+             "profile": costs.name if costs else "nominal", "settings": {c.name: c.values for c in contestants}}
+    notes = () if quality else ("depths are scripted and no ramp has a threshold: quality is not measured",)
+    result = BenchResult(about, tuple(rows), parts, tuple(quality), tuple(compared), notes)
+    print(f"{opened.name}, N = {max_num_seqs}, batch_max = {config.batch_max}, {rounds} rounds, {device_name()}, "
+          f"{torch.get_num_threads()} threads (measured)")
+    print("\n".join(tables(result)))
+    if save_result is not None:
+        result.save(save_result)
+        print(save_result)
+    if plot is not None:
+        draw(rows, plot, f"{opened.name}, N = {max_num_seqs}, {rounds} rounds")
+        print(plot)
+
+
+def _entries(policies: str, configs: list[Path]) -> list[Entry]:
+    from drex_runtime.bench.compare import BASELINE
+    from drex_runtime.bench.drive import Entry
+    from drex_runtime.errors import InputError
+    from drex_runtime.policies.load import load_policy
+    from drex_runtime.policies.settings import load_policy_config
+
+    names = [BASELINE, *(name.strip() for name in policies.split(",") if name.strip() not in ("", BASELINE))]
+    found = [Entry(name, load_policy(name), {}) for name in names]
+    for path in configs:
+        table, settings = load_policy_config(path)
+        found.append(Entry(path.stem, table, settings))
+    labels = [entry.name for entry in found]
+    if len(set(labels)) != len(labels):
+        raise InputError("drex bench", "policies", ", ".join(labels), "policies and settings files of different names")
+    return found
+
+
+def _numbers(text: str) -> list[int]:
+    from drex_runtime.errors import InputError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and 0 < int(part) <= 4096 for part in parts):
+        raise InputError("drex bench", "--reference-batches", text, "batch sizes from 1 to 4096, separated by commas")
+    return [int(part) for part in parts]
