@@ -11,7 +11,17 @@ from typing import Annotated, NoReturn
 import typer
 
 from drex_runtime import command_line
-from drex_runtime.commands import bench, convert_ee_llm, generate, policies, profile, replay, train_demo, workload
+from drex_runtime.commands import (
+    bench,
+    calibrate,
+    convert_ee_llm,
+    generate,
+    policies,
+    profile,
+    replay,
+    train_demo,
+    workload,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,6 +32,7 @@ app.command("replay")(replay.replay)
 app.command("policies")(policies.policies)
 app.command("workload")(workload.workload)
 app.command("train-demo")(train_demo.train_demo)
+app.command("calibrate")(calibrate.calibrate)
 app.command("convert-ee-llm")(convert_ee_llm.convert_ee_llm)
 
 

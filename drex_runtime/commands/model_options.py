@@ -8,6 +8,7 @@ from pathlib import Path
 from drex_runtime.demo import DEMO_FOLDER
 from drex_runtime.errors import InputError
 from drex_runtime.model import EarlyExitLlama, Tokenizer, load_model, read_config
+from drex_runtime.model.calibration import read_thresholds
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,25 @@ class OpenedModel:
     tokenizer: Tokenizer | None
 
 
-def open_model(folder: Path | None, threshold: str | None = None) -> OpenedModel:
-    """The model of `folder` (None: the shipped demo model); `threshold` replaces those of all its ramps."""
+def open_model(folder: Path | None, threshold: str | None = None, thresholds: Path | None = None,
+               kv_fill: str = "share") -> OpenedModel:
+    """The model of `folder` (None: the shipped demo model).
+
+    `threshold` replaces those of all its ramps; `thresholds` names a file of `drex calibrate` to take them from,
+    as chosen for `kv_fill`. Raises InputError where both are given or the model has no ramps.
+    """
     chosen = folder or DEMO_FOLDER
     override = None
-    if threshold is not None:
+    if threshold is not None or thresholds is not None:
         config = read_config(chosen)
+        option, value = ("--exit-threshold", threshold) if threshold is not None else ("--thresholds", str(thresholds))
         if not config.ramps:
-            raise InputError("--exit-threshold", "threshold", threshold, f"a model with ramps; {chosen} has none")
-        override = {**config.early_exit.as_json(), "thresholds": [threshold] * len(config.ramps)}
+            raise InputError(option, "threshold", value, f"a model with ramps; {chosen} has none")
+        if threshold is not None and thresholds is not None:
+            raise InputError(option, "threshold", value, "one of --exit-threshold and --thresholds, not both")
+        each = [threshold] * len(config.ramps)
+        if thresholds is not None:
+            each = [*read_thresholds(thresholds, config, kv_fill)]
+        override = {**config.early_exit.as_json(), "thresholds": each}
     tokenizer = Tokenizer.load(chosen) if (chosen / "tokenizer.json").is_file() else None
     return OpenedModel(chosen, load_model(chosen, early_exit=override), tokenizer)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from drex_runtime.demo.card import Measurement, ThresholdRow
 from drex_runtime.demo.corpus import Document
-from drex_runtime.demo.evaluate import forced, generated, windows
 from drex_runtime.demo.vocabulary import token_stream
 from drex_runtime.model.llama import EarlyExitLlama
+from drex_runtime.model.quality import forced, generated, windows
 from drex_runtime.model.tokenizer import Tokenizer
 
 # Dense where a small model, which is rarely sure, takes its exits.

@@ -19,13 +19,13 @@ from drex_runtime.demo.bigram import Bigram
 from drex_runtime.demo.calibrate import choose_threshold, draw_sample, halves, threshold_table
 from drex_runtime.demo.card import Card, Measurement, file_hashes, write_card
 from drex_runtime.demo.corpus import Corpus, Document, read_corpus
-from drex_runtime.demo.evaluate import forced, windows
 from drex_runtime.demo.train import Trainer, TrainingPlan, TrainingProgress, TrainingResult
 from drex_runtime.demo.vocabulary import learn_vocabulary, token_stream
 from drex_runtime.errors import InputError
 from drex_runtime.model.config import parse_config
 from drex_runtime.model.llama import random_model
 from drex_runtime.model.loading import load_model, save_model
+from drex_runtime.model.quality import forced, windows
 from drex_runtime.model.tokenizer import Tokenizer
 
 ARCHITECTURE: dict[str, Any] = {

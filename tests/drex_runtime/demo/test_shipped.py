@@ -9,9 +9,9 @@ from drex_runtime.demo.bigram import Bigram
 from drex_runtime.demo.calibrate import draw_sample, halves
 from drex_runtime.demo.card import EXIT_RATES, LEAST_AGREEMENT, Card, Measurement, file_hashes, read_card
 from drex_runtime.demo.corpus import read_corpus
-from drex_runtime.demo.evaluate import forced, generated
 from drex_runtime.demo.vocabulary import token_stream
 from drex_runtime.model import EarlyExitLlama, Tokenizer, load_model
+from drex_runtime.model.quality import forced, generated
 from drex_runtime.records.numbers import number_text
 from tests.scale import scaled
 

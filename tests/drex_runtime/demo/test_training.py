@@ -12,13 +12,13 @@ from drex_runtime.demo import make
 from drex_runtime.demo.calibrate import choose_threshold, halves
 from drex_runtime.demo.card import Measurement, ThresholdRow, file_hashes, read_card
 from drex_runtime.demo.corpus import Corpus, Document
-from drex_runtime.demo.evaluate import forced, generated, windows
 from drex_runtime.demo.make import train_demo
 from drex_runtime.demo.muon import orthogonalised
 from drex_runtime.demo.train import Trainer, TrainingPlan, TrainingProgress, TrainingResult
 from drex_runtime.errors import DrexError
 from drex_runtime.model import EarlyExitLlama, load_model, random_model
 from drex_runtime.model.errors import ModelError
+from drex_runtime.model.quality import forced, generated, windows
 from drex_runtime.model.sequence import forward_sequence
 from tests.drex_runtime.model.configs import small_config, small_model
 
