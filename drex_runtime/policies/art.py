@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 from drex_runtime.records.profile import CostProfile
 
@@ -48,3 +49,36 @@ def deep_time(profile: CostProfile, pool: int, rows: int) -> int:
     segments = sum(profile.segment_cost(s, rows, context) for s in range(pool, profile.num_segments + 1))
     ramps = sum(profile.ramp_cost(r, rows) for r in range(pool, profile.num_segments))
     return profile.start_cost(pool) + segments + ramps
+
+
+NEVER_PAYS = Fraction(10**6)  # rows; above every batch
+
+
+def pass_time(profile: CostProfile, rows: int) -> int:
+    """Ticks within which any launch but a prefill ends, at `rows` rows of the reference context: the dearest start,
+    all segments and ramps, KV fill, rebatch. A buffer must be run this much before its deep time, at the latest."""
+    starts = max(profile.starts, default=0)
+    return starts + deep_time(profile, 1, rows) + profile.fill_cost(rows) + profile.rebatch
+
+
+def break_even(profile: CostProfile, ramp: int, rows: int) -> Fraction:
+    """Rows that must exit for a split to pay when the others run on at once: (start + rebatch + fill) / what a row
+    costs deeper, rounded up to thousandths; NEVER_PAYS if rows cost nothing there.
+
+    Full passes cost a + beta*b; leaving saves beta only, since the deep pass runs anyway (scheduling model, What
+    theory says at equal N). ART instead shares out the whole deep pass, which holds if buffers fill up.
+    """
+    return _rows(profile.start_cost(ramp + 1) + profile.rebatch + profile.kv_fill.fixed, profile, ramp, rows)
+
+
+def toll(profile: CostProfile, ramp: int, rows: int) -> Fraction:
+    """Rows that must exit to pay for consulting the ramp, as `break_even`."""
+    return _rows(profile.ramp_cost(ramp, rows), profile, ramp, rows)
+
+
+def _rows(ticks: int, profile: CostProfile, ramp: int, rows: int) -> Fraction:
+    if rows < 2:  # a batch of one row is never split
+        return NEVER_PAYS
+    deeper = deep_time(profile, ramp + 1, rows) - deep_time(profile, ramp + 1, 1) - profile.kv_fill.per_row * (rows - 1)
+    return NEVER_PAYS if deeper <= 0 else min(NEVER_PAYS, Fraction(ceil(1000 * ticks * (rows - 1) / Fraction(deeper)),
+                                                                   1000))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from drex_runtime.errors import PolicyError
-from drex_runtime.policies.art import art_terms, deep_time
+from drex_runtime.policies.art import art_terms, break_even, deep_time, pass_time, toll
 from drex_runtime.policies.expressions import Condition, lambdified, parse_fraction, rational, symbol
 from drex_runtime.policies.observation import (
     BUFFERED,
@@ -26,7 +26,7 @@ from drex_runtime.policies.observation import (
     LaunchSpace,
     pool_position,
 )
-from drex_runtime.policies.table import DEEP_TIME, LaunchRule, Parameter, Policy, RampAction, pool_of_name
+from drex_runtime.policies.table import DEEP_TIME, PASS_TIME, LaunchRule, Parameter, Policy, RampAction, pool_of_name
 from drex_runtime.records.config import ServerConfig
 from drex_runtime.records.profile import CostProfile
 
@@ -229,9 +229,8 @@ def _resolve(policy: Policy, profile: CostProfile, config: ServerConfig, setting
             if given is not None and given != ONLINE:
                 value = parse_fraction(given, f"policy {policy.name}, parameter {name}")
             else:
-                if parameter.scope == "ramp" and symbol("art") in parameter.default.free_symbols:
-                    rows = min(int(values["batch_limit"]), config.batch_max)
-                    known["art"] = art_terms(profile, index, rows).factor
+                rows = min(int(values.get("batch_limit", 1)), config.batch_max)
+                known |= _predicted(parameter, profile, index, rows)
                 value = _evaluate(parameter.default, known, f"policy {policy.name}, default of {name}")
                 if parameter.integer:  # a derived default such as n_max/2 means whole rows
                     value = Fraction(floor(value))
@@ -243,6 +242,20 @@ def _resolve(policy: Policy, profile: CostProfile, config: ServerConfig, setting
         raise PolicyError(f"policy {policy.name}: unknown parameter {unknown[0][:80]!r}; "
                           f"it has {', '.join(sorted(accepted))}")
     return values
+
+
+def _predicted(parameter: Parameter, profile: CostProfile, index: int, rows: int) -> dict[str, Fraction]:
+    """What the profile predicts at batch_limit rows, as far as the default of `parameter` asks for it."""
+    used = {item.name for item in parameter.default.free_symbols}
+    found = {PASS_TIME: Fraction(pass_time(profile, rows))} if PASS_TIME in used else {}
+    if parameter.scope == "ramp":
+        if "art" in used:
+            found["art"] = art_terms(profile, index, rows).factor
+        if "break_even" in used:
+            found["break_even"] = break_even(profile, index, rows)
+        if "toll" in used:
+            found["toll"] = toll(profile, index, rows)
+    return found
 
 
 def _in_range(policy: Policy, parameter: Parameter, name: str, value: Fraction) -> Fraction:

@@ -11,7 +11,8 @@ from fractions import Fraction
 
 from drex_runtime.errors import InputError
 from drex_runtime.policies.expressions import parse_condition, parse_scalar
-from drex_runtime.policies.table import LaunchRule, Parameter, Policy, RampAction, RampRule, Scope
+from drex_runtime.policies.observation import WINDOW
+from drex_runtime.policies.table import LaunchRule, Parameter, Policy, PoolOrder, RampAction, RampRule, Scope
 
 
 def _parameter(name: str, default: str, low: int | str | None, high: int | str | None, unit: str, meaning: str, *,
@@ -27,6 +28,9 @@ PUBLISHED_LIMIT = _parameter("batch_limit", "max(1, n_max*0.5 - 0.5)", 1, None, 
 PREFILL_GAP = _parameter("decodes_between_prefills", "0", 0, 10**6, "launches",
                          "RUN(1) launches between two PREFILL launches while rows are ready")
 CONSULT = _parameter("consult_ramp", "1", 0, 1, "0 or 1", "whether this ramp is consulted at all", scope="ramp")
+MARGIN = _parameter("margin", "0", 0, 2**50, "ticks", "head start given to rows with a due date")
+DUE_MARGIN = _parameter("margin", "pass_time", 0, 2**50, "ticks",
+                        "head start given to rows with a due date; default: the longest launch that may come between")
 FLUSH_SIZE = _parameter("flush_size", "batch_limit", 1, None, "rows", "buffered rows at which a buffer is flushed")
 
 
@@ -43,18 +47,19 @@ def _ramp(*rules: tuple[str, RampAction, str]) -> tuple[RampRule, ...]:
 
 def _policy(name: str, description: str, *, flush: Sequence[tuple[str, str]] = (), consult: str = "always",
             ramp: Sequence[tuple[str, RampAction, str]] = (("stay", "CONTINUE", "always"),), join: str = "never",
-            extra: Sequence[Parameter] = (), batch_limit: Parameter = BATCH_LIMIT) -> Policy:
+            extra: Sequence[Parameter] = (), batch_limit: Parameter = BATCH_LIMIT, order: PoolOrder = "fcfs") -> Policy:
     return Policy(name, (batch_limit, *extra, PREFILL_GAP), _launch(*flush), parse_condition(consult, "consult"),
-                  _ramp(*ramp), parse_condition(join, "join"), description=description)
+                  _ramp(*ramp), parse_condition(join, "join"), order, description)
 
 
-def _drex(name: str = "drex", batch_limit: Parameter = BATCH_LIMIT) -> Policy:
+def _drex(name: str = "drex", batch_limit: Parameter = BATCH_LIMIT, margin: Parameter = MARGIN,
+          order: PoolOrder = "fcfs") -> Policy:
     extra = (
         FLUSH_SIZE,
         _parameter("max_age", "100", 1, 10**9, "decisions", "age at which a buffer is flushed"),
         _parameter("alpha", "0", 0, 1000, "1/decision", "how much a buffer counts fuller per decision of age",
                    integer=False),
-        _parameter("margin", "0", 0, 2**50, "ticks", "head start given to rows with a due date"),
+        margin,
         _parameter("art_factor", "art", 0, 10**6, "rows/row",
                    "share of the batch that must exit for a split; default c/t_d of the profile",
                    integer=False, scope="ramp"),
@@ -67,7 +72,31 @@ def _drex(name: str = "drex", batch_limit: Parameter = BATCH_LIMIT) -> Policy:
                ("flush_age", "age >= max_age"), ("flush_due", "slack <= deep_time + margin")),
         consult="consult_ramp >= 1",
         ramp=(("split", "SPLIT", "exits > art_factor*batch"), ("stay", "CONTINUE", "always")),
-        join="buffered_next >= drain_min", extra=extra, batch_limit=batch_limit)
+        join="buffered_next >= drain_min", extra=extra, batch_limit=batch_limit, order=order)
+
+
+def _adaptive() -> Policy:
+    """Consult a ramp while its exits have lately paid for it, look again every `probe_every` passes."""
+    extra = (
+        _parameter("split_rows", "break_even", 0, 10**6, "rows",
+                   "exits above which a batch is split; default: what a second pass costs, in rows", integer=False,
+                   scope="ramp"),
+        _parameter("toll_rows", "toll", 0, 10**6, "rows", "what consulting the ramp costs, in rows", integer=False,
+                   scope="ramp"),
+        _parameter("all_share", "0.99", 0, 2, "rows/row", "share of recent rows at which whole batches leave",
+                   integer=False),
+        _parameter("warm_up", "4", 0, WINDOW // 2, "consults", "consults before the statistics are believed"),
+        _parameter("probe_every", "64", 1, 10**9, "passes", "unconsulted passes after which a ramp is consulted"),
+        CONSULT,
+    )
+    return _policy(
+        "adaptive", "Consult a ramp while it pays, probe it now and then otherwise; split, then run the buffer next.",
+        flush=(("flush", "buffered >= 1"),),
+        consult="consult_ramp >= 1 and (recent_consults < warm_up or passes_unseen >= probe_every"
+                " or recent_exits > (split_rows + toll_rows)*recent_consults"
+                " or recent_exits >= all_share*recent_rows)",
+        ramp=(("split", "SPLIT", "exits > split_rows"), ("stay", "CONTINUE", "always")),
+        join="buffered_next >= 1", extra=extra)
 
 
 def _shipped() -> dict[str, Policy]:
@@ -78,6 +107,8 @@ def _shipped() -> dict[str, Policy]:
     policies = (
         _drex(),
         _drex("drex-published", PUBLISHED_LIMIT),
+        _drex("drex-due", margin=DUE_MARGIN, order="edf"),
+        _adaptive(),
         # Its buffers never fill; the flush rule matters only where it continues another policy's state (V_ref).
         _policy("no-exit", "Every token runs to full depth; ramps are never consulted.",
                 flush=(("flush", "buffered >= 1"),), consult="never"),

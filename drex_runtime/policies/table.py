@@ -23,9 +23,11 @@ Scope = Literal["policy", "ramp", "pool"]
 RampAction = Literal["SPLIT", "CONTINUE", "EXIT_ALL", "RELEASE"]
 RAMP_ACTIONS: tuple[RampAction, ...] = ("SPLIT", "CONTINUE", "EXIT_ALL", "RELEASE")
 
-# Names a parameter default may use besides the parameters listed before it; `art` is c/t_d of the ramp.
+# Names a parameter default may use besides the parameters listed before it. Those predicted at batch_limit rows (ticks
+# of the dearest launch; per ramp c/t_d and the rows of `art.break_even` and `art.toll`) only after batch_limit.
 DEFAULT_NAMES = ("batch_max", "n_max")
-RAMP_DEFAULT_NAMES = (*DEFAULT_NAMES, "art")
+PASS_TIME = "pass_time"
+PREDICTED_AT_RAMP = ("art", "break_even", "toll")
 # In a rule over a buffer: predicted ticks from the buffer to the LM head at min(buffered, batch_limit) rows.
 DEEP_TIME = "deep_time"
 
@@ -117,7 +119,8 @@ class Policy:
 
     def _check_parameters(self) -> None:
         known: dict[Scope, list[str]] = {"policy": [], "ramp": [], "pool": []}
-        taken = {*GLOBAL_NAMES, *POOL_NAMES, *RAMP_NAMES, *RAMP_DEFAULT_NAMES, DEEP_TIME}
+        taken = {*GLOBAL_NAMES, *POOL_NAMES, *RAMP_NAMES, *DEFAULT_NAMES, PASS_TIME, *PREDICTED_AT_RAMP,
+                 DEEP_TIME}
         for parameter in self.parameters:
             what = f"policy {self.name}, parameter {parameter.name[:80]}"
             if not _NAME.fullmatch(parameter.name) or parameter.name in taken or pool_of_name(parameter.name):
@@ -125,8 +128,9 @@ class Policy:
             taken.add(parameter.name)
             if parameter.scope not in known:
                 raise PolicyError(f"{what}: scope {parameter.scope!r}: expected policy, ramp or pool")
-            extra = RAMP_DEFAULT_NAMES if parameter.scope == "ramp" else DEFAULT_NAMES
-            check_grammar(parameter.default, (), [*extra, *known["policy"]], f"{what}, default")
+            predicted = (PASS_TIME, *(PREDICTED_AT_RAMP if parameter.scope == "ramp" else ()))
+            extra = predicted if "batch_limit" in known["policy"] else ()
+            check_grammar(parameter.default, (), [*DEFAULT_NAMES, *extra, *known["policy"]], f"{what}, default")
             if parameter.low is not None and parameter.high is not None and parameter.low > parameter.high:
                 raise PolicyError(f"{what}: range {parameter.low} to {parameter.high} is empty")
             known[parameter.scope].append(parameter.name)

@@ -50,7 +50,7 @@ class Captured(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """Packed states to begin from: rows [m, PACKED_FIELDS, n], scalars [m, PACKED_SCALARS + K + 1 + RECENT_FIELDS * K]."""
+    """Packed states to begin from: rows [m, PACKED_FIELDS, n], scalars [m, as `memory` lays them out]."""
 
     rows: Int
     scalars: Int

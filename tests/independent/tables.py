@@ -34,6 +34,17 @@ def art(profile: CostProfile, ramp: int, rows: int) -> Fraction:
     return Fraction(extra, extra + pass_time(profile, ramp + 1, profile.num_segments, rows))
 
 
+def paying_rows(profile: CostProfile, ramp: int, rows: int) -> dict[str, Fraction]:
+    """Rows whose exits pay for a split run on at once, and for the ramp: ticks / ticks of a row, up to thousandths."""
+    whole, one = (pass_time(profile, ramp + 1, profile.num_segments, count) for count in (rows, 1))
+    costs = {"break_even": profile.starts[ramp - 1] + profile.rebatch + profile.kv_fill.fixed,
+             "toll": profile.ramp_cost(ramp, rows)}
+    of_row = Fraction(whole - one, max(rows - 1, 1)) - profile.kv_fill.per_row
+    if rows < 2 or of_row <= 0:
+        return dict.fromkeys(costs, Fraction(10**6))
+    return {name: min(Fraction(10**6), Fraction(-(-1000 * ticks // of_row), 1000)) for name, ticks in costs.items()}
+
+
 def parameter_values(policy: Policy, profile: CostProfile, config: ServerConfig) -> dict[str, Number]:
     """Defaults of a policy's parameters, integers rounded down; per-ramp and per-buffer ones are named `name@index`."""
     values: dict[str, Number] = {"batch_max": config.batch_max, "n_max": config.max_num_seqs}
@@ -42,8 +53,11 @@ def parameter_values(policy: Policy, profile: CostProfile, config: ServerConfig)
               "pool": range(2, profile.num_segments + 1)}[parameter.scope]
         for k in ks:
             known = dict(values)
+            rows = min(int(values.get("batch_limit", 1)), config.batch_max)
             if parameter.scope == "ramp":
-                known["art"] = art(profile, k, min(int(values["batch_limit"]), config.batch_max))
+                known |= {"art": art(profile, k, rows), **paying_rows(profile, k, rows)}
+            known["pass_time"] = (max((0, *profile.starts)) + pass_time(profile, 1, profile.num_segments, rows)
+                                  + profile.fill_cost(rows) + profile.rebatch)
             used = sorted(item.name for item in parameter.default.free_symbols)
             value = lambdified(parameter.default, used)(*(known[name] for name in used))
             exact = Fraction(str(value))

@@ -22,7 +22,8 @@ from tests.scale import scaled
 
 PARAMS = SamplingParams(max_tokens=12, ignore_eos=True)
 # Policies under which every ramp is consulted and nobody is forced out.
-CONSULTING = [name for name, policy in SHIPPED.items() if policy.keeps_exits_voluntary and name != "no-exit"]
+CONSULTING = [name for name, policy in SHIPPED.items()
+              if policy.keeps_exits_voluntary and name not in ("no-exit", "adaptive")]
 CONSULTING.append("latency-only")
 
 
