@@ -19,6 +19,7 @@ from drex_runtime.commands import (
     policies,
     profile,
     replay,
+    serve,
     train_demo,
     workload,
 )
@@ -26,6 +27,7 @@ from drex_runtime.commands import (
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   context_settings={"help_option_names": ["-h", "--help"]})
 app.command("generate")(generate.generate)
+app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 app.command("profile")(profile.profile)
 app.command("replay")(replay.replay)

@@ -1,0 +1,1 @@
+"""The HTTP server: OpenAI's completions over an early-exit engine."""

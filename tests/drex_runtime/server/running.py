@@ -1,0 +1,75 @@
+"""A real server in a thread, on a free loopback port, over the demo model."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from drex_runtime.demo import DEMO_FOLDER
+from drex_runtime.execution.llm import LLM
+from drex_runtime.server.app import create_app
+from drex_runtime.server.limits import Limits
+from drex_runtime.server.run import listen, server_of
+from drex_runtime.server.service import Service
+
+MODEL = "demo"
+GOLDEN = {"model": MODEL, "prompt": "def read(path):", "max_tokens": 12, "temperature": 0}
+
+
+class Running:
+    """Address and inside of a server that runs."""
+
+    def __init__(self, service: Service, port: int) -> None:
+        self.service, self.port = service, port
+        self.url = f"http://127.0.0.1:{port}"
+        self.http = httpx.Client(base_url=self.url, timeout=30)
+
+    @property
+    def engine(self) -> Any:
+        """The engine behind it."""
+        return self.service.engine.llm.engine
+
+    def golden(self) -> tuple[str, list[int]]:
+        """Text and exit layers of the golden request."""
+        answer = self.http.post("/v1/completions", json={**GOLDEN, "return_exit_layers": True})
+        assert answer.status_code == 200, answer.text
+        choice = answer.json()["choices"][0]
+        return choice["text"], choice["exit_layers"]
+
+    def wait_until_idle(self) -> None:
+        """Nothing in flight, nothing leaked."""
+        until = time.monotonic() + 20
+        while self.engine.has_work or self.service.engine.unfinished:
+            assert time.monotonic() < until, "requests are left"
+            time.sleep(0.01)
+        self.engine.check()
+        assert self.engine.scheduler.in_flight == 0
+        assert self.engine.runner.memory.pool.blocks_in_use == 0
+
+
+@contextmanager
+def running(*, api_key: str | None = None, limits: Limits | None = None, **options: Any) -> Iterator[Running]:
+    """Serve the demo model; the server is drained at the end."""
+    llm = LLM(DEMO_FOLDER, **{"max_num_seqs": 8, **options})
+    app = create_app(llm, model_name=MODEL, limits=limits or Limits(drain_seconds=5), api_key=api_key)
+    bound = listen("127.0.0.1", 0)
+    server = server_of(app, log_level="critical")
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    until = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < until and thread.is_alive()
+        time.sleep(0.005)
+    found = Running(app.state.service, bound.getsockname()[1])
+    try:
+        yield found
+    finally:
+        server.should_exit = True
+        found.http.close()
+        thread.join(20)
+        assert not thread.is_alive()
