@@ -67,6 +67,7 @@ def analyze_refused(capsys: pytest.CaptureFixture[str], subject: str, *options: 
     (("drex", "--set", "flush_size=0"), "flush_size = 0"),
     (("drex", "--set", "flush_size=2.5"), "an integer"),
     (("drex", "--set", "art_factor=1/0"), "exact number"),
+    (("drex", "--set", "art_factor=online"), "the analyzer needs frozen parameters"),
     (("drex", "--set", "alpha=nan"), "exact number"),
     (("drex", "--objective", "speed"), "total-completion or makespan"),
     (("drex", "--objective", "misses"), "total-completion or makespan"),
