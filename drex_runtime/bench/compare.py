@@ -37,6 +37,7 @@ class Row:
     policy: str
     rounds: tuple[RunResult, ...]
     ratios: tuple[float, ...]
+    cpu_ratios: tuple[float, ...]
 
     @property
     def tokens_per_second(self) -> float:
@@ -47,6 +48,11 @@ class Row:
     def ratio(self) -> float:
         """Median over rounds of throughput / baseline throughput."""
         return median(self.ratios)
+
+    @property
+    def cpu_ratio(self) -> float:
+        """The same by CPU time."""
+        return median(self.cpu_ratios)
 
     def latency(self, name: str, which: str = "p50") -> float:
         """Median over rounds of a latency (ttft, tpot, itl, e2e) in ms."""
@@ -61,7 +67,9 @@ class Row:
         return {"case": self.case, "exit_rate": self.exit_rate, "policy": self.policy,
                 "tokens_per_second": self.tokens_per_second,
                 "ratio": {"median": self.ratio, "min": min(self.ratios), "max": max(self.ratios)},
-                "rounds": [{**item.metrics.as_json(), "counts": dict(item.counts)} for item in self.rounds]}
+                "cpu_ratio": {"median": self.cpu_ratio, "min": min(self.cpu_ratios), "max": max(self.cpu_ratios)},
+                "rounds": [{**item.metrics.as_json(), "counts": dict(item.counts),
+                            "cpu_seconds": item.cpu_seconds} for item in self.rounds]}
 
 
 def compare(contestants: Items[Contestant], cases: Items[Case], slo: Slo, *, rounds: int, seed: int,
@@ -84,7 +92,9 @@ def compare(contestants: Items[Contestant], cases: Items[Case], slo: Slo, *, rou
         for name, runs in results.items():
             ratios = tuple(one.metrics.tokens_per_second / other.metrics.tokens_per_second
                            for one, other in zip(runs, base, strict=True))
-            found.append(Row(case.label, case.exit_rate, name, tuple(runs), ratios))
+            by_cpu = tuple(one.tokens_per_cpu_second / other.tokens_per_cpu_second
+                           for one, other in zip(runs, base, strict=True))
+            found.append(Row(case.label, case.exit_rate, name, tuple(runs), ratios, by_cpu))
     return found
 
 

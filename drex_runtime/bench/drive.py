@@ -34,10 +34,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class RunResult:
-    """One workload through one engine: metrics and what the engine counted meanwhile."""
+    """One workload through one engine: metrics, what the engine counted meanwhile, and CPU seconds of the process
+    (without waiting: what is left of a comparison where other programs share the machine; for one torch thread)."""
 
     metrics: Metrics
     counts: Mapping[str, int]
+    cpu_seconds: float
+
+    @property
+    def tokens_per_cpu_second(self) -> float:
+        """Throughput by CPU time."""
+        return self.metrics.tokens / max(self.cpu_seconds, 1e-9)
 
 
 class Contestant:
@@ -58,10 +65,12 @@ class Contestant:
             raise RecordError("bench", "max_concurrency", max_concurrency, "1 or more")
         gc.collect()
         before = asdict(self.engine.statistics)
+        begun = time.process_time()
         sequences = self._drive(workload, seed, max_concurrency)
+        spent = time.process_time() - begun
         after = asdict(self.engine.statistics)
         counts = {name: after[name] - before[name] for name in after if isinstance(after[name], int)}
-        return RunResult(measure_run(sequences, slo, self.ns_per_tick), counts)
+        return RunResult(measure_run(sequences, slo, self.ns_per_tick), counts, spent)
 
     def timed_parts(self, workload: Workload, seed: int = 0) -> dict[str, float]:
         """Seconds per part of a launch over one run; `glue` is what no part covers."""

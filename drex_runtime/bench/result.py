@@ -45,13 +45,14 @@ class BenchResult:
 
 def tables(result: BenchResult) -> Iterator[str]:
     """Lines of text (also valid Markdown)."""
-    yield "| exit rate | policy | tokens/s | ratio to no-exit (min-max) | TTFT p50 ms | TPOT p50 ms | ITL p99 ms | " \
-          "E2E p50 ms | goodput/s | attained | dropped | completed | forced exits | stays | load |"
-    yield "|" + "---|" * 15
+    yield "| exit rate | policy | tokens/s | ratio to no-exit (min-max) | by CPU time | TTFT p50 ms | TPOT p50 ms | " \
+          "ITL p99 ms | E2E p50 ms | goodput/s | attained | dropped | completed | forced exits | stays | load |"
+    yield "|" + "---|" * 16
     for row in result.rows:
         first = row.rounds[0].metrics
         yield (f"| {row.case} | {row.policy} | {row.tokens_per_second:.0f} | {row.ratio:.3f} "
-               f"({min(row.ratios):.3f}-{max(row.ratios):.3f}) | {row.latency('ttft'):.1f} | {row.latency('tpot'):.2f} "
+               f"({min(row.ratios):.3f}-{max(row.ratios):.3f}) | {row.cpu_ratio:.3f} "
+               f"| {row.latency('ttft'):.1f} | {row.latency('tpot'):.2f} "
                f"| {row.latency('itl', 'p99'):.1f} | {row.latency('e2e'):.0f} | {first.goodput:.2f} "
                f"| {first.attainment:.0%} | {first.dropped} | {first.completion_rate:.0%} "
                f"| {row.count('involuntary_exits')} | {row.count('involuntary_stays')} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal
@@ -35,6 +36,9 @@ class Statistics:
     prompt_cells_gathered: int = 0
     tokens: int = 0
     early_tokens: int = 0
+    preemptions: int = 0
+    inputs_replayed: int = 0
+    failed_requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class PartTime:
     rows: int
     context: int
     ns: int
-    begun: int = 0  # time.perf_counter_ns() at its start
+    begun: int = 0  # the stopwatch's timer at its start
 
 
 @dataclass
@@ -62,6 +66,7 @@ class Stopwatch:
 
     enabled: bool = False
     parts: list[PartTime] = field(default_factory=list)
+    timer: Callable[[], int] = time.perf_counter_ns  # ns
 
     def time(self, part: Part, launch: int, segment: int = 0, rows: int = 0, context: int = 0) -> _Running:
         """A context manager that times its block."""
@@ -77,12 +82,12 @@ class _Running:
         self._since = 0
 
     def __enter__(self) -> None:
-        self._since = time.perf_counter_ns()
+        self._since = self._watch.timer()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         if self._watch.enabled and kind is None:
-            spent = time.perf_counter_ns() - self._since
+            spent = self._watch.timer() - self._since
             self._watch.parts.append(
                 PartTime(self._part, self._launch, self._segment, self._rows, self._context, spent,
                          self._since))

@@ -20,6 +20,7 @@ from drex_runtime.policies import bind, shipped_policy
 from drex_runtime.records import Request, ServerConfig, Workload
 
 Progress = Callable[[str], None]
+Timer = Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,16 @@ class Plan:
     seconds: float | None = None
 
 
-def measure(model: EarlyExitLlama, plan: Plan, progress: Progress = lambda _: None) -> tuple[list[Point], int]:
+def measure(model: EarlyExitLlama, plan: Plan, progress: Progress = lambda _: None,
+            timer: Timer = time.perf_counter_ns) -> tuple[list[Point], int]:
     """All points of `plan` and the number of complete rounds: fewer than asked once `seconds` are over, never less than
-    one, since every point is needed."""
+    one, since every point is needed. `timer` in ns: the wall clock, or the thread's CPU time on a shared machine."""
     cases = [(batch, context) for batch in plan.batches for context in plan.contexts]
     most = model.config.max_positions - plan.tokens - 1
     cases = [(batch, min(context, most)) for batch, context in cases]
     deep = model.config.num_segments
     for depth in (deep, 1):  # warm-up: allocations and compiled attention are not a launch's cost
-        _run(model, max(plan.batches), plan.contexts[0], depth, plan.tokens, None)
+        _run(model, max(plan.batches), plan.contexts[0], depth, plan.tokens, None, timer)
     points: list[Point] = []
     begun = time.monotonic()
     for done in range(plan.rounds):
@@ -64,14 +66,14 @@ def measure(model: EarlyExitLlama, plan: Plan, progress: Progress = lambda _: No
                 return points, done
             progress(f"round {done + 1}/{plan.rounds}, case {number}/{len(cases)}: {batch} rows, context {context}")
             for depth in {deep, 1}:
-                points += _run(model, batch, context, depth, plan.tokens, None)
+                points += _run(model, batch, context, depth, plan.tokens, None, timer)
             if batch == 1:
-                points += _run(model, batch, context, deep, 1, max(1, context // 3))
+                points += _run(model, batch, context, deep, 1, max(1, context // 3), timer)
     return points, plan.rounds
 
 
 def _run(model: EarlyExitLlama, batch: int, context: int, depth: int, tokens: int,
-         chunk: int | None) -> list[Point]:
+         chunk: int | None, timer: Timer) -> list[Point]:
     """One workload of equal requests through the engine; every timed part as points."""
     deep = model.config.num_segments
     depths = (deep, *(depth,) * tokens)
@@ -79,14 +81,14 @@ def _run(model: EarlyExitLlama, batch: int, context: int, depth: int, tokens: in
     config = ServerConfig(batch, batch, chunk)
     policy = bind(shipped_policy("flush-now"), nominal_profile(model.config, batch), config)
     engine = Engine(model, policy)
-    engine.stopwatch.enabled = True
+    engine.stopwatch.enabled, engine.stopwatch.timer = True, timer
     submit_workload(engine, Workload.of(deep, requests))
     points: list[Point] = []
     while engine.has_work:
         engine.stopwatch.parts.clear()
-        begun = time.perf_counter_ns()
+        begun = timer()
         engine.step()
-        points += launch_points(engine.stopwatch.parts, time.perf_counter_ns() - begun, deep)
+        points += launch_points(engine.stopwatch.parts, timer() - begun, deep)
     return points
 
 

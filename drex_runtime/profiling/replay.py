@@ -16,6 +16,7 @@ from drex_runtime.execution.clock import FakeClock
 from drex_runtime.execution.scripted import finished_run, submit_workload
 from drex_runtime.model import EarlyExitLlama
 from drex_runtime.policies import BoundPolicy
+from drex_runtime.profiling.measure import Timer
 from drex_runtime.records import Workload
 from drex_runtime.records.ticks import TICKS_PER_SECOND
 from drex_runtime.simulator import EventKind, LaunchRecord, Log, Run, simulate
@@ -59,8 +60,12 @@ class Replay:
         return median(errors) if errors else None
 
 
-def replay(model: EarlyExitLlama, policy: BoundPolicy, workload: Workload, *, seed: int = 0) -> Replay:
-    """Run `workload` on the engine and in the simulator. Raises ReplayMismatchError if a launch differs."""
+def replay(model: EarlyExitLlama, policy: BoundPolicy, workload: Workload, *, seed: int = 0,
+           timer: Timer = time.perf_counter_ns) -> Replay:
+    """Run `workload` on the engine and in the simulator. `timer` in ns, that of the profile.
+
+    Raises ReplayMismatchError if a launch differs.
+    """
     log = Log(keep_steps=False)
     simulate(policy, workload, log=log)
     launches: list[LaunchRecord] = []
@@ -69,10 +74,10 @@ def replay(model: EarlyExitLlama, policy: BoundPolicy, workload: Workload, *, se
     measured: list[int] = []
     while engine.has_work:
         before = len(launches)
-        begun = time.perf_counter_ns()
+        begun = timer()
         engine.step()
         if len(launches) > before:
-            measured.append(time.perf_counter_ns() - begun)
+            measured.append(timer() - begun)
     if launches != log.launches:
         at = next((i for i, pair in enumerate(zip(launches, log.launches, strict=False)) if pair[0] != pair[1]),
                   min(len(launches), len(log.launches)))
