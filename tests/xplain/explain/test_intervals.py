@@ -12,7 +12,7 @@ from xplain.explain.values import ClairvoyantValues
 
 def test_unproved_values_are_labelled_and_still_sum() -> None:
     open_runs = 0
-    for seed in range(scaled(40, 600)):
+    for seed in range(scaled(55, 600)):
         case = regret_case(seed)
         limits = Limits(nodes=seed % 7)
         search = CostToGo(case.workload, case.policy.profile, case.policy.config, case.objective, limits=limits)
