@@ -27,6 +27,7 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="Seed of the sampling noise.")] = None,
     exit_threshold: Annotated[str | None, typer.Option(help="Confidence above which a token exits, for all ramps; "
                               "1 = never. Default: the model's own.")] = None,
+    thresholds: Annotated[Path | None, typer.Option(help="Thresholds file of drex calibrate.")] = None,
     max_num_seqs: Annotated[int, typer.Option(help="N, requests in flight.")] = 16,
     max_batch_rows: Annotated[int | None, typer.Option(help="Rows per launch. Default: N.")] = None,
     record: Annotated[Path | None, typer.Option(help="Record lengths, depths and confidences of every request: a "
@@ -54,7 +55,7 @@ def generate(
     if not texts:
         raise InputError("generate", "prompts", "none", "at least one prompt, as argument or line of standard input")
     table, settings = load_policy_config(policy_config) if policy_config else (load_policy(policy), {})
-    opened = open_model(model, exit_threshold)
+    opened = open_model(model, exit_threshold, thresholds)
     llm = LLM(opened.model, policy=table, settings=settings, profile=load_profile(profile) if profile else None,
               max_num_seqs=max_num_seqs, batch_max=max_batch_rows, tokenizer=opened.tokenizer)
     timeline = TimelineObserver(llm.engine) if trace_out else None
