@@ -29,7 +29,10 @@ class ExitRule:
         """Which rows of `logits[rows, V]` may leave at `ramp` (from 1); a latched row always may."""
         threshold = self.thresholds[ramp - 1]
         own = any(sequence.params.exit_threshold is not None for sequence in batch)
-        if all(sequence.scripted for sequence in batch) or (threshold >= 1 and not own):
+        if all(sequence.scripted for sequence in batch):
+            confidence(logits, self.kind)  # its time is part of a ramp's price, which scripted runs measure
+            sure = np.zeros(len(batch), dtype=np.bool_)
+        elif threshold >= 1 and not own:
             sure = np.zeros(len(batch), dtype=np.bool_)
         elif own:
             sure = self._ready_by_request(confidence(logits, self.kind), float(threshold), batch)
