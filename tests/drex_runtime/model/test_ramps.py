@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from drex_runtime.execution.llm import LLM
+from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.params import SamplingParams
 from drex_runtime.execution.runner import seed_token
 from drex_runtime.model import CONFIDENCE_KINDS, EarlyExitLlama, confidence, load_model, read_config
@@ -225,6 +226,16 @@ def test_tokens_whose_ramp_is_not_asked_still_write_its_entries() -> None:
     assert found != asked and 1 in {depth for _, depths in found for depth in depths}
     assert found == [naive(model, prompt, thresholds, depths_given=depths)
                      for prompt, (_, depths) in zip(PROMPTS, found, strict=True)]
+
+
+def test_a_scarce_pool_changes_no_token_of_ramps_with_layers() -> None:
+    """Whether requests wait for memory or lose it and are replayed: their ramps' entries come back too."""
+    block = {"ramps": [2, 4], "layer": "full", "norm": "own", "thresholds": ["0.2", "0.2"]}
+    model = small_model(early_exit=block)
+    expected = [naive(model, prompt, (0.2, 0.2)) for prompt in PROMPTS]
+    assert {depth for _, depths in expected for depth in depths} == {1, 2, 3}
+    for policy in ("drex", "flush-now"):
+        assert run(model, policy, kv=KVConfig(24, block_cells=6, sequences=1)) == expected, policy
 
 
 def write_drex_head(path: Path, content: object = None) -> torch.Tensor:
