@@ -6,9 +6,12 @@ mechanics are those of the scheduling model, so that engine and simulator take t
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor
 
+from drex_runtime.errors import EngineError
 from drex_runtime.execution.attention import DecodeAttention
 from drex_runtime.execution.clock import Clock, RealClock
 from drex_runtime.execution.exits import ExitRule
@@ -16,14 +19,19 @@ from drex_runtime.execution.intake import Intake
 from drex_runtime.execution.launch_index import LaunchIndex
 from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.observer import Observer
+from drex_runtime.execution.replay import replay, stand_before
 from drex_runtime.execution.requests import FinishReason, Sequence
+from drex_runtime.execution.room import Room
 from drex_runtime.execution.runner import Runner
 from drex_runtime.execution.scheduler import Batch, Launch, Scheduler
 from drex_runtime.execution.statistics import Statistics, Stopwatch
 from drex_runtime.kv.integrity import check_integrity
+from drex_runtime.kv.pool import KVPoolError
 from drex_runtime.model import EarlyExitLlama
 from drex_runtime.policies.bind import BoundPolicy
 from drex_runtime.simulator.events import LaunchRecord
+
+logger = logging.getLogger("drex_runtime.engine")
 
 
 class Engine:
@@ -42,6 +50,7 @@ class Engine:
         self.statistics, self.stopwatch = Statistics(), Stopwatch()
         self.runner = Runner(model, policy.config.max_num_seqs, self.intake.kv, self.statistics, attention)
         self.scheduler = Scheduler(policy, self.runner)
+        self.room = Room(self.scheduler, self.runner.memory, self.statistics)
         self.exits = ExitRule(model.config.confidence, model.config.thresholds)
         self.observers: list[Observer] = []
 
@@ -51,11 +60,15 @@ class Engine:
         return sequence
 
     def abort(self, sequence: Sequence, reason: FinishReason = "abort") -> None:
-        """End an unfinished request between steps ("stop": a stop string is out); row and memory are free at once."""
+        """End a request between steps ("stop": a stop string is out); row and memory are free at once.
+
+        Nothing happens to one that is finished already; one that was never submitted is only marked.
+        """
+        if sequence.finished is not None:
+            return
         self.scheduler.withdraw(sequence)
         sequence.finished = reason
-        for observer in self.observers:
-            observer.finished(sequence)
+        self._finished(sequence)
 
     @property
     def has_work(self) -> bool:
@@ -71,29 +84,72 @@ class Engine:
         if launch.kind == "IDLE":
             self.clock.wait_until(self.scheduler.idle_until(now, launch.rule))
             return []
-        self._note(launch)
-        return self._prefill(launch) if launch.kind == "PREFILL" else self._run(launch)
+        fitting = self.room.make(launch)
+        if fitting is None:
+            return []
+        self._note(fitting)
+        try:
+            return self._prefill(fitting) if fitting.kind == "PREFILL" else self._run(fitting)
+        except Exception as error:  # a forward, a sampler, an observer: whoever it was, only this launch's requests pay
+            logger.exception("launch %d failed", self.statistics.launches)
+            self._fail(fitting, error)
+            return []
+
+    def _fail(self, launch: Launch, error: Exception) -> None:
+        """End the requests of a launch that broke down. EngineError if the books do not add up without them."""
+        concerned = {*self.scheduler.adrift(), *(sequence for sequence, _ in launch.chunks)}
+        for sequence in sorted(concerned, key=lambda each: each.index):
+            self.scheduler.withdraw(sequence)
+            if sequence.finished is None:
+                sequence.finished, sequence.error = "error", f"{type(error).__name__}: {error}"
+                self.statistics.failed_requests += 1
+                self._finished(sequence)
+        try:
+            self.check()
+        except KVPoolError as broken:
+            raise EngineError(f"after {type(error).__name__}: {error}: {broken}") from error
+
+    def _finished(self, sequence: Sequence) -> None:
+        for observer in self.observers:
+            try:
+                observer.finished(sequence)
+            except Exception:  # the request is over whatever an observer makes of it
+                logger.exception("an observer failed on request %d", sequence.spec.id)
 
     # ---- launches -----------------------------------------------------------------------------------------
     def _prefill(self, launch: Launch) -> Batch:
         self.statistics.prefills += 1
         self.scheduler.begin(launch)
+        prompts = [(sequence, min(count, sequence.spec.prompt_tokens - sequence.prefilled))
+                   for sequence, count in launch.chunks if sequence.prefilled < sequence.spec.prompt_tokens]
         chunks = [(sequence.row, sequence.prompt_ids[sequence.prefilled:sequence.prefilled + count], sequence.prefilled)
-                  for sequence, count in launch.chunks]
+                  for sequence, count in prompts]
         tokens = sum(count for _, count in launch.chunks)
-        pairs = sum(count * sequence.prefilled for sequence, count in launch.chunks)
+        pairs = sum(count * sequence.prefilled for sequence, count in prompts)
         with self.stopwatch.time("prefill", self.statistics.launches, rows=tokens, context=pairs):
-            state = self.runner.prefill(chunks)
-            for sequence, count in launch.chunks:
+            state = self.runner.prefill(chunks) if chunks else None
+            for sequence, count in prompts:
                 sequence.prefilled += count
-            done = [sequence for sequence, _ in launch.chunks if sequence.is_prefilled]
-            if done:
-                at = [at for at, (sequence, _) in enumerate(launch.chunks) if sequence.is_prefilled]
-                self._choose(done, self.runner.prompt_logits(state, at))
+            new = [sequence for sequence, _ in prompts if sequence.is_prefilled and not sequence.emitted]
+            if new and state is not None:
+                at = [at for at, (sequence, _) in enumerate(prompts) if sequence in new]
+                self._choose(new, self.runner.prompt_logits(state, at))
+            self._replay(launch, dict(prompts))
         self.clock.spend(self.profile.prefill_cost(tokens, pairs))
-        for sequence in done:
-            self.scheduler.prefilled(sequence)
-        return self._emit(done, self.runner.num_segments)
+        now = self.clock.now()
+        for sequence, _ in launch.chunks:
+            if sequence.is_prefilled:
+                self.scheduler.prefilled(sequence)
+                if sequence.emitted:  # it comes back from a preemption
+                    stand_before(self.runner, sequence, sequence.emitted - 1)
+                    self.scheduler.enter(1, sequence, now)
+        return self._emit(new, self.runner.num_segments)
+
+    def _replay(self, launch: Launch, prompts: dict[Sequence, int]) -> None:
+        """What is left of each chunk after its prompt part are inputs that a preemption took."""
+        for sequence, count in launch.chunks:
+            if past := count - prompts.get(sequence, 0):
+                replay(self.runner, sequence, past)
 
     def _run(self, launch: Launch) -> Batch:
         """A pass: from `launch.pool` to the first ramp that ends it, or to the LM head."""
@@ -216,8 +272,7 @@ class Engine:
                 token = sequence.emit(depth, now)
                 if sequence.finished:
                     self.scheduler.leave(sequence)
-                    for observer in self.observers:
-                        observer.finished(sequence)
+                    self._finished(sequence)
                 else:
                     self.runner.advance(sequence.row, token, sequence.positions - 1)
                     self.scheduler.enter(1, sequence, now)

@@ -17,7 +17,9 @@ class Sequence:
 
     `spec` is its record (scripted depths, or full depth assumed, for due dates and the scheduler), `index` its place
     in submission order, `row` its row of the hidden-state buffer (-1: no place). `latched`: the ramp at which the
-    running token became ready (0: none), `pending` what that ramp chose, `stamped` a RELEASE's time.
+    running token became ready (0: none), `pending` what that ramp chose, `stamped` a RELEASE's time. `admitted`: number
+    of the admission that gave it its place. `lost`: inputs after the prompt whose K and V a preemption took and which
+    are still to be replayed. `error`: what went wrong where `finished` is "error".
     """
 
     index: int
@@ -27,12 +29,15 @@ class Sequence:
     scripted: bool = False
     stop_ids: frozenset[int] = frozenset()
     row: int = -1
+    admitted: int = -1
     prefilled: int = 0
+    lost: int = 0
     latched: int = 0
     stamped: int = -1
     pending: Choice | None = None
     last: int = 0
     finished: FinishReason | None = None
+    error: str | None = None
     output_ids: list[int] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
@@ -45,20 +50,39 @@ class Sequence:
 
     @property
     def is_prefilled(self) -> bool:
-        """Whether no prompt token is left to process."""
-        return self.prefilled == self.spec.prompt_tokens
+        """Whether no prompt token is left to process, and nothing to replay."""
+        return self.prefilled == self.spec.prompt_tokens and not self.lost
+
+    @property
+    def unprocessed(self) -> int:
+        """Prompt tokens to process and inputs to replay before the request can decode."""
+        return self.spec.prompt_tokens - self.prefilled + self.lost
+
+    @property
+    def past_inputs(self) -> int:
+        """Inputs after the prompt that have been processed: each but the latest output, and the seed token."""
+        return self.emitted if not self.spec.prompt_tokens else max(self.emitted - 1, 0)
 
     @property
     def positions(self) -> int:
         """Positions whose K and V may exist: processed prompt (or seed token) and the tokens after it."""
         if not self.is_prefilled:
-            return self.prefilled
+            return self.prefilled + (self.past_inputs - self.lost)
         return max(self.spec.prompt_tokens, 1) + self.emitted
 
     @property
     def most_positions(self) -> int:
         """Positions a full-length output needs; the last token is never an input."""
         return max(self.spec.prompt_tokens, 1) + self.spec.output_tokens - 1
+
+    @property
+    def next_positions(self) -> int:
+        """Positions it needs to get on: prompt, what is out so far, and the next token's."""
+        return min(max(self.spec.prompt_tokens, 1) + self.emitted + 1, self.most_positions)
+
+    def forget(self) -> None:
+        """Its K and V are gone: prompt and past inputs are to be processed again, what is out stays out."""
+        self.prefilled, self.lost = 0, self.past_inputs
 
     def emit(self, depth: int, now: int) -> int:
         """The pending token is out (stamped earlier: at that time); ends the request when it was the last."""

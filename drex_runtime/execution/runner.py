@@ -168,13 +168,13 @@ class Runner:
         return self.model.head_logits(state)[torch.tensor(which, dtype=torch.int64)]
 
     # ---- places -------------------------------------------------------------------------------------------
-    def can_hold(self, positions: Items[int]) -> bool:
+    def can_hold(self, sequences: Items[Sequence]) -> bool:
         """See `Places`."""
-        return self.memory.can_hold(positions)
+        return self.memory.can_hold(sequences)
 
     def occupy(self, sequence: Sequence) -> None:
         """See `Places`. A request without a prompt starts from the model's seed token at position 0."""
-        self.memory.promise(sequence.most_positions)
+        self.memory.promise(sequence)
         seed = sequence.params.seed
         self.sampler.admit(sequence.row, sequence.params, sequence.spec.id if seed is None else seed,
                            prompt_ids=sequence.prompt_ids, output_ids=sequence.output_ids, stop_ids=sequence.stop_ids)
@@ -182,8 +182,7 @@ class Runner:
 
     def vacate(self, sequence: Sequence) -> None:
         """See `Places`."""
-        self.memory.tables.release(sequence.row, sequence.positions)
-        self.memory.take_back(sequence.most_positions)
+        self.memory.release(sequence)
 
     def advance(self, row: int, token: int, position: int) -> None:
         """The row's next input; the noise of its next output is new."""

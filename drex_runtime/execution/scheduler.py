@@ -35,8 +35,8 @@ class Launch:
 class Places(Protocol):
     """Who fills the places: rows of the hidden-state buffer and the memory behind them."""
 
-    def can_hold(self, positions: Items[int]) -> bool:
-        """Whether memory for further requests of so many positions each is there beside what is promised already."""
+    def can_hold(self, sequences: Items[Sequence]) -> bool:
+        """Whether memory for these further requests is there beside what is promised already."""
 
     def occupy(self, sequence: Sequence) -> None:
         """`sequence.row` serves this sequence from now on."""
@@ -57,6 +57,7 @@ class Scheduler:
         self.at_row: list[Sequence | None] = [None] * self.config.max_num_seqs
         self.decodes_since_prefill = self.idle_streak = self.delayed_by_memory = 0
         self._free_rows = list(range(self.config.max_num_seqs - 1, -1, -1))
+        self._admissions = 0
         self._prefilling: set[Sequence] = set()  # hold a place and a part of their prompt is still to come
 
     @property
@@ -183,6 +184,22 @@ class Scheduler:
         if sequence.row >= 0:
             self.leave(sequence)
 
+    def youngest(self) -> Sequence:
+        """The request in flight that got its place last."""
+        return max((sequence for sequence in self.at_row if sequence is not None), key=lambda each: each.admitted)
+
+    def preempt(self, sequence: Sequence) -> None:
+        """Take place and memory away; the sequence queues again where its arrival puts it, what is out stays out."""
+        self.withdraw(sequence)
+        sequence.forget()
+        self.submit(sequence)
+
+    def adrift(self) -> Batch:
+        """Requests that hold a place but wait nowhere: those of a launch that broke down."""
+        pooled = {row for pool in range(1, self.policy.num_segments + 1) for row in self.pools.rows(pool)}
+        return [sequence for sequence in self.at_row
+                if sequence is not None and sequence.row not in pooled and sequence not in self._prefilling]
+
     # ---- inside -------------------------------------------------------------------------------------------
     def _policy_at(self, ramp: int, batch: Batch, *, deciding: bool = False) -> BoundPolicy:
         if self.estimator is None:
@@ -200,7 +217,8 @@ class Scheduler:
         return found
 
     def _place(self, sequence: Sequence) -> None:
-        sequence.row = self._free_rows.pop()
+        sequence.row, sequence.admitted = self._free_rows.pop(), self._admissions
+        self._admissions += 1
         self.at_row[sequence.row] = sequence
         self.places.occupy(sequence)
 
@@ -209,9 +227,9 @@ class Scheduler:
         for sequence in list(self.waiting):
             if sequence.spec.arrival > now or not self._free_rows:
                 return
-            if sequence.spec.prompt_tokens:
+            if sequence.unprocessed:
                 continue
-            if not self.places.can_hold([sequence.most_positions]):
+            if not self.places.can_hold([sequence]):
                 self.delayed_by_memory += 1
                 return
             self._place(sequence)
@@ -221,21 +239,21 @@ class Scheduler:
     def _prefill_plan(self, now: int) -> list[tuple[Sequence, int]]:
         """The chunks (sequence, prompt tokens) a PREFILL would process now."""
         budget = self.config.prefill_tokens
-        free, chunks, placed = len(self._free_rows), list[tuple[Sequence, int]](), list[int]()
+        free, chunks, placed = len(self._free_rows), list[tuple[Sequence, int]](), list[Sequence]()
         for sequence in self.waiting:
-            if not sequence.spec.prompt_tokens:
+            if not sequence.unprocessed:
                 continue
             if sequence.spec.arrival > now or (budget is not None and budget <= 0):
                 break
             if sequence.row < 0:
                 if free <= 0:
                     break
-                placed.append(sequence.most_positions)
+                placed.append(sequence)
                 if not self.places.can_hold(placed):
                     self.delayed_by_memory += 1
                     break
                 free -= 1
-            left = sequence.spec.prompt_tokens - sequence.prefilled
+            left = sequence.unprocessed
             chunk = left if budget is None else min(left, budget)
             budget = None if budget is None else budget - chunk
             chunks.append((sequence, chunk))

@@ -1,0 +1,97 @@
+"""A fault in a launch ends that launch's requests and nobody else's; the engine lives and leaks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from drex_runtime.engine import Engine
+from drex_runtime.errors import EngineError
+from drex_runtime.execution.clock import FakeClock
+from drex_runtime.execution.llm import LLM
+from drex_runtime.execution.observer import Observer
+from drex_runtime.execution.params import SamplingParams
+from drex_runtime.execution.requests import Sequence
+from tests.drex_runtime.engine.cases import generate, model_with
+
+FREE = SamplingParams(max_tokens=8, ignore_eos=True)
+PROMPTS = [[1, 2, 3], [], [4] * 9, [5]]
+GOLDEN = [7, 8]
+
+
+def failing_at(count: int, call: Callable[..., Any]) -> Callable[..., Any]:
+    """`call`, but its call number `count` raises."""
+    calls = 0
+
+    def wrapped(*args: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == count:
+            raise RuntimeError(f"fault in call {count}")
+        return call(*args, **named)
+
+    return wrapped
+
+
+PLACES = {"segment": ("runner", "segment"), "ramp or head": ("runner", "logits"), "prefill": ("runner", "prefill"),
+          "sampler": ("runner.sampler", "choose"), "sharing": ("runner", "share"), "emission": ("runner", "advance")}
+
+
+def break_once(engine: Engine, place: str, count: int) -> Callable[[], None]:
+    """Make call number `count` of this part fail; returns what repairs it."""
+    owner: Any = engine
+    path, name = PLACES[place]
+    for part in path.split("."):
+        owner = getattr(owner, part)
+    whole = getattr(owner, name)
+    setattr(owner, name, failing_at(count, whole))
+    return lambda: setattr(owner, name, whole)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_only_the_requests_of_the_broken_launch_fail(place: str, count: int) -> None:
+    model = model_with(2, threshold="0.05")
+    expected = generate(LLM(model, policy="threshold"), [GOLDEN], FREE)
+    llm = LLM(model, policy="threshold", max_num_seqs=3, prefill_tokens=4, clock=FakeClock())
+    engine = llm.engine
+    sequences = [engine.submit(engine.intake.live(prompt, FREE, arrival=0)) for prompt in PROMPTS]
+    repair = break_once(engine, place, count)
+    while engine.has_work:
+        engine.step()
+        engine.check()
+    failed = [sequence for sequence in sequences if sequence.finished == "error"]
+    assert all(sequence.error and "fault in call" in sequence.error for sequence in failed)
+    assert len(failed) == engine.statistics.failed_requests < len(sequences)
+    healthy = generate(LLM(model, policy="threshold"), PROMPTS, FREE)
+    for sequence, (tokens, depths) in zip(sequences, healthy, strict=True):
+        if sequence.finished != "error":
+            assert (tuple(sequence.output_ids), tuple(sequence.depths)) == (tokens, depths)
+    assert engine.runner.memory.pool.blocks_in_use == engine.runner.memory.promised == 0
+    repair()
+    assert generate(llm, [GOLDEN], FREE) == expected
+
+
+def test_an_observer_that_fails_when_a_request_ends_costs_nobody_anything() -> None:
+    class Careless(Observer):
+        def finished(self, sequence: Sequence) -> None:
+            raise OSError("disk full")
+
+    llm = LLM(model_with(1), clock=FakeClock())
+    llm.engine.observers.append(Careless())
+    assert [len(output.token_ids) for output in llm.generate(PROMPTS, FREE)] == [8] * 4
+    llm.engine.check()
+
+
+def test_books_that_do_not_add_up_after_a_fault_end_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = LLM(model_with(1), max_num_seqs=2, clock=FakeClock())
+    engine = llm.engine
+    for prompt in PROMPTS:
+        engine.submit(engine.intake.live(prompt, FREE, arrival=0))
+    engine.step()
+    monkeypatch.setattr(engine.runner.memory.tables, "release", lambda row, length: None)
+    monkeypatch.setattr(engine.runner, "segment", failing_at(1, engine.runner.segment))
+    with pytest.raises(EngineError, match="fault in call 1"):
+        engine.run()
