@@ -56,7 +56,7 @@ def tables(result: BenchResult) -> Iterator[str]:
                f"| {row.latency('itl', 'p99'):.1f} | {row.latency('e2e'):.0f} | {first.goodput:.2f} "
                f"| {first.attainment:.0%} | {first.dropped} | {first.completion_rate:.0%} "
                f"| {row.count('involuntary_exits')} | {row.count('involuntary_stays')} "
-               f"| {'burst' if first.offered is None else 'saturated' if first.saturated else 'keeps up'} |")
+               f"| {_load(row)} |")
     forcing = {row.policy for row in result.rows if row.count("involuntary_exits")}
     best = best_ratios([row for row in result.rows if row.policy not in forcing])
     if best:
@@ -76,6 +76,14 @@ def tables(result: BenchResult) -> Iterator[str]:
         warning = " WARNING: more time is spent outside the model than in it" if rest > 0.5 else ""
         yield f"  {name}: {listed}; outside the model {rest:.0%}{warning}"
     yield from result.notes
+
+
+def _load(row: Row) -> str:
+    """Whether the engine kept up, and whether memory interfered: then the runs are not those of the model."""
+    first = row.rounds[0].metrics
+    said = "burst" if first.offered is None else "saturated" if first.saturated else "keeps up"
+    evicted = sum(item.counts.get("preemptions", 0) for item in row.rounds)
+    return f"{said}, {evicted} preempted" if evicted else said
 
 
 def _quality(rows: Items[Quality]) -> Iterator[str]:
