@@ -132,12 +132,12 @@ def test_a_fixed_pace_holds_chunks_back() -> None:
         assert "".join(json.loads(chunk[6:])["choices"][0]["text"] for chunk in chunks) == server.golden()[0]
 
 
-class Broken(RuntimeError):
+class BrokenError(RuntimeError):
     """A fault that a test put in."""
 
 
 def breaks(*_: Any, **__: Any) -> Any:
-    raise Broken("on purpose")
+    raise BrokenError("on purpose")
 
 
 def test_a_detokenizer_that_fails_ends_its_request_alone(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_metrics_that_fail_cost_no_answer(server: Running, monkeypatch: pytest.M
 def test_a_fault_in_a_step_is_told_to_every_client(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Either the request ends alone and the engine lives, or everybody is told and health fails; never silence."""
     with running(limits=Limits(drain_seconds=1)) as server:
-        runner, error = server.engine.runner, MemoryError if fault == "oom" else Broken
+        runner, error = server.engine.runner, MemoryError if fault == "oom" else BrokenError
         target = runner.sampler if fault == "choose" else runner
         name, calls = ("choose" if fault == "choose" else "segment"), []
         real = getattr(target, name)
