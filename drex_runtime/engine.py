@@ -11,7 +11,7 @@ import logging
 import torch
 from torch import Tensor
 
-from drex_runtime.errors import EngineError
+from drex_runtime.errors import EngineError, InputError
 from drex_runtime.execution.attention import DecodeAttention
 from drex_runtime.execution.clock import Clock, RealClock
 from drex_runtime.execution.exits import ExitRule
@@ -38,12 +38,19 @@ class Engine:
     """Continuous batching of early-exit decoding under any policy table. Not thread-safe: one caller at a time.
 
     `clock` None: the real one. `launches`: where launch records go (None: not kept). `stopwatch.enabled` turns
-    timing of parts on. Raises InputError where model, profile and resources do not fit each other.
+    timing of parts on. `stay`: what a row emits that was ready at a ramp and had to stay: the ramp's token, sharing its
+    entries as if it had left ("commit": texts do not depend on the schedule), or whatever it says further on ("deep",
+    as the original does; the tokens that differ are counted). Raises InputError where model, profile and resources do
+    not fit each other.
     """
 
     def __init__(self, model: EarlyExitLlama, policy: BoundPolicy, *, clock: Clock | None = None,
                  kv: KVConfig | None = None, max_model_len: int | None = None,
-                 attention: DecodeAttention | None = None, launches: list[LaunchRecord] | None = None) -> None:
+                 attention: DecodeAttention | None = None, launches: list[LaunchRecord] | None = None,
+                 stay: str = "commit") -> None:
+        if stay not in ("commit", "deep"):
+            raise InputError("engine", "stay", stay, '"commit" or "deep"')
+        self.stay = stay
         self.intake = Intake(model.config, policy, kv, max_model_len)
         self.profile, self.launches = policy.profile, launches
         self.clock = clock or RealClock(policy.profile.tick)
@@ -244,7 +251,13 @@ class Engine:
         return self._emit(batch, ramp, shared=True)
 
     def _latch(self, ramp: int, ready: Batch, *, released: bool) -> None:
-        """Ready rows stay: they will emit this ramp's token and share their entries as if they had left."""
+        """Ready rows stay: see `stay`; with RELEASE (`released`) they emit this ramp's token in any case."""
+        if self.stay == "deep" and not released:
+            self.statistics.involuntary_stays += len(ready)
+            for sequence in ready:
+                if sequence.pending is not None:
+                    sequence.offered, sequence.pending = sequence.pending.token, None
+            return
         new = [sequence for sequence in ready if not sequence.latched]
         if new:
             self.runner.share(ramp, [sequence.row for sequence in new])
@@ -270,6 +283,10 @@ class Engine:
                 depth = sequence.latched or segment
                 self.statistics.early_tokens += depth < self.runner.num_segments
                 token = sequence.emit(depth, now)
+                if sequence.offered is not None:
+                    self.statistics.stayed_tokens += 1
+                    self.statistics.drifted_tokens += token != sequence.offered
+                    sequence.offered = None
                 if sequence.finished:
                     self.scheduler.leave(sequence)
                     self._finished(sequence)

@@ -39,7 +39,7 @@ class LLM:
                  batch_max: int | None = None, prefill_tokens: int | None = 512, max_model_len: int | None = None,
                  kv: KVConfig | None = None, tokenizer: Tokenizer | None = None, dtype: torch.dtype = torch.float32,
                  clock: Clock | None = None, attention: DecodeAttention | None = None,
-                 launches: list[LaunchRecord] | None = None) -> None:
+                 launches: list[LaunchRecord] | None = None, stay: str = "commit") -> None:
         if isinstance(model, (str, Path)):
             folder = Path(model)
             model = load_model(folder, dtype)
@@ -50,7 +50,7 @@ class LLM:
         table = shipped_policy(policy) if isinstance(policy, str) else policy
         self.policy = bind(table, profile or nominal_profile(model.config, config.batch_max), config, settings)
         self.engine = Engine(model, self.policy, clock=clock, kv=kv, max_model_len=max_model_len,
-                             attention=attention, launches=launches)
+                             attention=attention, launches=launches, stay=stay)
 
     def generate(self, prompts: Items[Prompt], params: SamplingParams | Items[SamplingParams] | None = None,
                  ) -> list[RequestOutput]:

@@ -29,7 +29,9 @@ class KVConfig:
     """Room for `sequences` requests of `capacity_tokens` tokens each at full depth (or more that are shorter).
 
     `block_cells` per superblock (None: 32 tokens of the longest segment). `layout`: see `KVPool`. `admission`: see the
-    module. `watermark`: share of the superblocks that likely admission leaves free.
+    module. `watermark`: share of the superblocks that likely admission leaves free. `fill`: what deeper layers keep of
+    a token that left early: its exit layer's entry, without owning memory ("share"), or K and V of its exit state,
+    owned and computed ("propagate").
     """
 
     capacity_tokens: int
@@ -38,6 +40,7 @@ class KVConfig:
     sequences: int = 1
     admission: Literal["likely", "full"] = "likely"
     watermark: float = 0.02
+    fill: Literal["share", "propagate"] = "share"
 
     def __post_init__(self) -> None:
         for name, value in (("capacity_tokens", self.capacity_tokens), ("sequences", self.sequences)):
@@ -45,6 +48,8 @@ class KVConfig:
                 raise InputError("kv", name, value, "1 or more")
         if self.admission not in ("likely", "full"):
             raise InputError("kv", "admission", self.admission, '"likely" or "full"')
+        if self.fill not in ("share", "propagate"):
+            raise InputError("kv", "fill", self.fill, '"share" or "propagate" (the engine has no "recompute")')
         if not 0 <= self.watermark < 1:
             raise InputError("kv", "watermark", self.watermark, "a share from 0 to below 1")
 
@@ -60,7 +65,7 @@ class KVMemory:
         blocks = config.sequences * blocks_needed(config.capacity_tokens, layers, block_cells)
         self.pool = KVPool(layers, blocks, block_cells, model.num_kv_heads, model.head_dim, dtype, config.layout)
         self.tables = KVTables(self.pool, num_rows)
-        self.admission = config.admission
+        self.admission, self.fill = config.admission, config.fill
         self.reserve = ceil(config.watermark * blocks) if config.admission == "likely" else 0
         self._promised: dict[int, int] = {}  # superblocks by row
 

@@ -16,10 +16,11 @@ class Sequence:
     """One request in the engine.
 
     `spec` is its record (scripted depths, or full depth assumed, for due dates and the scheduler), `index` its place
-    in submission order, `row` its row of the hidden-state buffer (-1: no place). `latched`: the ramp at which the
-    running token became ready (0: none), `pending` what that ramp chose, `stamped` a RELEASE's time. `admitted`: number
-    of the admission that gave it its place. `lost`: inputs after the prompt whose K and V a preemption took and which
-    are still to be replayed. `error`: what went wrong where `finished` is "error".
+    in submission order, `row` its row of the hidden-state buffer (-1: no place), `admitted` the number of the admission
+    that gave it its place. `latched`: the ramp at which the running token became ready (0: none), `pending` what that
+    ramp chose, `stamped` a RELEASE's time, `offered` what a ramp would have emitted had the row not had to stay (`stay`
+    "deep"). `lost`: inputs after the prompt whose K and V a preemption took and which are still to be replayed.
+    `error`: what went wrong where `finished` is "error".
     """
 
     index: int
@@ -35,6 +36,7 @@ class Sequence:
     latched: int = 0
     stamped: int = -1
     pending: Choice | None = None
+    offered: int | None = None
     last: int = 0
     finished: FinishReason | None = None
     error: str | None = None

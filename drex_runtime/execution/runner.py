@@ -21,6 +21,7 @@ from drex_runtime.execution.sampling import Sampler
 from drex_runtime.execution.statistics import Statistics
 from drex_runtime.kv.pool import SCRATCH
 from drex_runtime.model import EarlyExitLlama, ModelConfig
+from drex_runtime.model.llama import AttentionHalf
 
 PromptChunk = tuple[int, Items[int], int]  # row, token ids, position of the first
 
@@ -115,10 +116,30 @@ class Runner:
         return self._kv_layers[segment - 1] - len(self._segments[segment - 1])
 
     def share(self, segment: int, rows: list[int]) -> None:
-        """The running tokens of these rows left after `segment`: deeper entries share the exit layer's cell."""
+        """The running tokens of these rows left after `segment`: deeper layers keep what `KVConfig.fill` says."""
+        if self.memory.fill == "propagate":
+            self._propagate(segment, rows)
+            return
         index = np.array(rows, dtype=np.int64)
         self.memory.tables.share(segment, index, self.positions[index])
         self.statistics.cells_shared += len(rows) * sum(self._kv_layers[segment:])
+
+    def _propagate(self, left: int, rows: list[int]) -> None:
+        """K and V of the rows' exit states in all deeper layers (and ramps' layers), in slots of their own."""
+        launch, pool = self.index(rows), self.memory.pool
+        live, at = launch.live, launch.positions[:launch.count]
+        state = self.hidden.index_select(0, launch.tensor)
+        for segment in range(left + 1, self.num_segments + 1):
+            base = self.memory.tables.own(segment, live, at)
+            layers: list[AttentionHalf] = [self._layers[index] for index in self._segments[segment - 1]]
+            places = list(enumerate(layers, start=self._first_offset(segment)))
+            if (ramp_layer := self._ramp_layers[segment - 1]) is not None:
+                places.append((0, ramp_layer))
+            for offset, layer in places:
+                _, key, value = layer.qkv(state, launch.position_tensor)
+                cells = torch.from_numpy(base + offset * pool.strides[segment - 1])
+                pool.keys[cells], pool.values[cells] = key[:launch.count], value[:launch.count]
+            self.statistics.cells_owned += launch.count * self._kv_layers[segment - 1]
 
     # ---- prompts ------------------------------------------------------------------------------------------
     def prefill(self, chunks: Items[PromptChunk]) -> Tensor:

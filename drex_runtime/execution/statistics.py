@@ -36,6 +36,8 @@ class Statistics:
     prompt_cells_gathered: int = 0
     tokens: int = 0
     early_tokens: int = 0
+    stayed_tokens: int = 0
+    drifted_tokens: int = 0
     preemptions: int = 0
     inputs_replayed: int = 0
     failed_requests: int = 0

@@ -84,9 +84,9 @@ class TestAgainstTransformers:
             assert {depth for _, depths in outputs for depth in depths} == {ramps + 1}
 
 
-def naive(model: EarlyExitLlama, prompt: list[int], count: int) -> TokensAndDepths:
+def naive(model: EarlyExitLlama, prompt: list[int], count: int, fill: str = "share") -> TokensAndDepths:
     """Early-exit decoding of one request, spelled out: prompts at full depth, then greedy tokens."""
-    decoder, config = NaiveDecoder(model), model.config
+    decoder, config = NaiveDecoder(model, fill), model.config
     ids = list(prompt) or [seed_token(config)]
     tokens: list[int] = []
     depths: list[int] = []
