@@ -35,6 +35,8 @@ def serve(
     max_body_bytes: Annotated[int, typer.Option(help="Largest request body.")] = 4 * 2**20,
     exit_threshold: Annotated[str | None, typer.Option(help="Confidence above which a token exits, for all ramps; "
                               "1 = never. Default: the model's own.")] = None,
+    stay: Annotated[str, typer.Option(help="What a ready row emits that had to stay: commit (its ramp's token) or deep "
+                                      "(the LM head's).")] = "commit",
     drain_seconds: Annotated[float, typer.Option(help="Time for open requests after SIGTERM; a second signal ends "
                                                  "at once.")] = 30.0,
     pace_ms: Annotated[float, typer.Option(help="Least time between streamed chunks of an output. With 0 the time "
@@ -71,7 +73,7 @@ def serve(
     loaded = opened.model if dtype == "float32" else opened.model.to(kinds[dtype])
     llm = LLM(loaded, policy=table, settings=settings, profile=load_profile(profile) if profile else None,
               max_num_seqs=max_num_seqs, batch_max=max_batch_rows, prefill_tokens=max_num_batched_tokens,
-              max_model_len=max_model_len, tokenizer=opened.tokenizer)
+              max_model_len=max_model_len, tokenizer=opened.tokenizer, stay=stay)
     name = served_model_name or opened.folder.resolve().name
     app = create_app(llm, model_name=name, template=ChatTemplate.load(opened.folder), limits=limits, api_key=key)
     print(f"drex serve: {name} under policy {table.name} on http://{host}:{bound.getsockname()[1]}", flush=True)
