@@ -28,6 +28,10 @@ def generate(
     exit_threshold: Annotated[str | None, typer.Option(help="Confidence above which a token exits, for all ramps; "
                               "1 = never. Default: the model's own.")] = None,
     thresholds: Annotated[Path | None, typer.Option(help="Thresholds file of drex calibrate.")] = None,
+    kv_fill: Annotated[str, typer.Option(help="What deeper layers keep of a token that exits: share (its exit "
+                       "layer's entry, no memory) or propagate (K, V of its exit state).")] = "share",
+    stay: Annotated[str, typer.Option(help="What a ready row emits that had to stay: commit (its ramp's token) or "
+                    "deep (what it says further on).")] = "commit",
     max_num_seqs: Annotated[int, typer.Option(help="N, requests in flight.")] = 16,
     max_batch_rows: Annotated[int | None, typer.Option(help="Rows per launch. Default: N.")] = None,
     record: Annotated[Path | None, typer.Option(help="Record lengths, depths and confidences of every request: a "
@@ -41,7 +45,7 @@ def generate(
     import time
     from contextlib import nullcontext
 
-    from drex_runtime.commands.model_options import open_model
+    from drex_runtime.commands.model_options import kv_of, open_model
     from drex_runtime.errors import InputError
     from drex_runtime.execution.llm import LLM
     from drex_runtime.execution.params import SamplingParams
@@ -55,9 +59,10 @@ def generate(
     if not texts:
         raise InputError("generate", "prompts", "none", "at least one prompt, as argument or line of standard input")
     table, settings = load_policy_config(policy_config) if policy_config else (load_policy(policy), {})
-    opened = open_model(model, exit_threshold, thresholds)
+    opened = open_model(model, exit_threshold, thresholds, kv_fill)
     llm = LLM(opened.model, policy=table, settings=settings, profile=load_profile(profile) if profile else None,
-              max_num_seqs=max_num_seqs, batch_max=max_batch_rows, tokenizer=opened.tokenizer)
+              max_num_seqs=max_num_seqs, batch_max=max_batch_rows, tokenizer=opened.tokenizer, stay=stay,
+              kv=kv_of(opened.model, max_num_seqs, None, None, kv_fill))
     timeline = TimelineObserver(llm.engine) if trace_out else None
     begun = time.perf_counter()
     with (Recorder(record, llm.engine, model=opened.folder.name) if record else nullcontext(),
@@ -84,7 +89,12 @@ def print_run(llm: LLM, outputs: list[RequestOutput], seconds: float) -> None:
         print(f"  exits at ramp {segment}: {share:.1%}, threshold {llm.model.config.thresholds[segment - 1]}")
     print(f"  launches {counted.launches}, splits {counted.splits}, involuntary exits {counted.involuntary_exits}, "
           f"involuntary stays {counted.involuntary_stays}")
-    print(f"  KV cells owned {counted.cells_owned}, shared for skipped layers {counted.cells_shared}")
+    saved = counted.cells_shared * llm.engine.runner.memory.pool.bytes_per_cell
+    print(f"  KV cells owned {counted.cells_owned}, shared for skipped layers {counted.cells_shared} "
+          f"({saved / 2**20:.2f} MiB saved), preemptions {counted.preemptions}")
+    if counted.stayed_tokens:
+        print(f"  tokens of rows that had to stay {counted.stayed_tokens}, of these other than the ramp's "
+              f"{counted.drifted_tokens}")
 
 
 def print_card(folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from drex_runtime.demo import DEMO_FOLDER
 from drex_runtime.errors import InputError
+from drex_runtime.execution.memory import KVConfig
 from drex_runtime.model import EarlyExitLlama, Tokenizer, load_model, read_config
 from drex_runtime.model.calibration import read_thresholds
 
@@ -42,3 +43,11 @@ def open_model(folder: Path | None, threshold: str | None = None, thresholds: Pa
         override = {**config.early_exit.as_json(), "thresholds": each}
     tokenizer = Tokenizer.load(chosen) if (chosen / "tokenizer.json").is_file() else None
     return OpenedModel(chosen, load_model(chosen, early_exit=override), tokenizer)
+
+
+def kv_of(model: EarlyExitLlama, max_num_seqs: int, max_model_len: int | None, kv_seqs: int | None,
+          kv_fill: str) -> KVConfig:
+    """The KV pool that the options ask for: room for `kv_seqs` (None: all N) requests of the full length."""
+    longest = max_model_len or model.config.max_positions
+    return KVConfig(longest, sequences=max_num_seqs if kv_seqs is None else kv_seqs,
+                    fill=kv_fill)  # type: ignore[arg-type]  # checked there, by name

@@ -35,6 +35,13 @@ def serve(
     max_body_bytes: Annotated[int, typer.Option(help="Largest request body.")] = 4 * 2**20,
     exit_threshold: Annotated[str | None, typer.Option(help="Confidence above which a token exits, for all ramps; "
                               "1 = never. Default: the model's own.")] = None,
+    thresholds: Annotated[Path | None, typer.Option(help="Thresholds file of drex calibrate.")] = None,
+    kv_fill: Annotated[str, typer.Option(help="What deeper layers keep of a token that exits: share (its exit "
+                       "layer's entry, no memory) or propagate (K, V of its exit state).")] = "share",
+    kv_seqs: Annotated[int | None, typer.Option(help="Room of the KV pool, in requests of the full length; when it "
+                       "runs short the youngest request is preempted. Default: N.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Record lengths, depths and confidences of every request: a "
+                      "workload for the analyzer (JSONL).")] = None,
     stay: Annotated[str, typer.Option(help="What a ready row emits that had to stay: commit (its ramp's token) or deep "
                                       "(the LM head's).")] = "commit",
     drain_seconds: Annotated[float, typer.Option(help="Time for open requests after SIGTERM; a second signal ends "
@@ -44,13 +51,16 @@ def serve(
     threads: Annotated[int | None, typer.Option(help="torch threads. Default: torch's own choice.")] = None,
 ) -> None:
     """Serve /v1/completions, /v1/chat/completions, /v1/models, /health, /metrics and /version."""
+    from contextlib import nullcontext
+
     import torch
 
-    from drex_runtime.commands.model_options import open_model
+    from drex_runtime.commands.model_options import kv_of, open_model
     from drex_runtime.errors import InputError
     from drex_runtime.execution.llm import LLM
     from drex_runtime.policies.load import load_policy
     from drex_runtime.policies.settings import load_policy_config
+    from drex_runtime.recording import Recorder
     from drex_runtime.records import load_profile
     from drex_runtime.server.app import create_app
     from drex_runtime.server.chat import ChatTemplate
@@ -69,12 +79,14 @@ def serve(
         torch.set_num_threads(threads)
     bound = listen(host, port)  # before the model is loaded: a taken port is told at once
     table, settings = load_policy_config(policy_config) if policy_config else (load_policy(policy), {})
-    opened = open_model(model, exit_threshold)
+    opened = open_model(model, exit_threshold, thresholds, kv_fill)
     loaded = opened.model if dtype == "float32" else opened.model.to(kinds[dtype])
     llm = LLM(loaded, policy=table, settings=settings, profile=load_profile(profile) if profile else None,
               max_num_seqs=max_num_seqs, batch_max=max_batch_rows, prefill_tokens=max_num_batched_tokens,
-              max_model_len=max_model_len, tokenizer=opened.tokenizer, stay=stay)
+              max_model_len=max_model_len, tokenizer=opened.tokenizer, stay=stay,
+              kv=kv_of(loaded, max_num_seqs, max_model_len, kv_seqs, kv_fill))
     name = served_model_name or opened.folder.resolve().name
     app = create_app(llm, model_name=name, template=ChatTemplate.load(opened.folder), limits=limits, api_key=key)
     print(f"drex serve: {name} under policy {table.name} on http://{host}:{bound.getsockname()[1]}", flush=True)
-    server_of(app).run(sockets=[bound])
+    with Recorder(record, llm.engine, model=name) if record else nullcontext():
+        server_of(app).run(sockets=[bound])
