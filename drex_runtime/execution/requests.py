@@ -84,7 +84,7 @@ class Sequence:
 
     def forget(self) -> None:
         """Its K and V are gone: prompt and past inputs are to be processed again, what is out stays out."""
-        self.prefilled, self.lost = 0, self.past_inputs
+        self.prefilled, self.lost, self.offered = 0, self.past_inputs, None
 
     def emit(self, depth: int, now: int) -> int:
         """The pending token is out (stamped earlier: at that time); ends the request when it was the last."""
