@@ -19,6 +19,7 @@ from drex_runtime.execution.intake import Intake
 from drex_runtime.execution.launch_index import LaunchIndex
 from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.observer import Observer
+from drex_runtime.execution.params import Choice
 from drex_runtime.execution.replay import replay, stand_before
 from drex_runtime.execution.requests import FinishReason, Sequence
 from drex_runtime.execution.room import Room
@@ -108,13 +109,17 @@ class Engine:
         for sequence in sorted(concerned, key=lambda each: each.index):
             self.scheduler.withdraw(sequence)
             if sequence.finished is None:
-                sequence.finished, sequence.error = "error", f"{type(error).__name__}: {error}"
-                self.statistics.failed_requests += 1
-                self._finished(sequence)
+                sequence.error = f"{type(error).__name__}: {error}"
+                self._end_with_error(sequence)
         try:
             self.check()
         except KVPoolError as broken:
             raise EngineError(f"after {type(error).__name__}: {error}: {broken}") from error
+
+    def _end_with_error(self, sequence: Sequence) -> None:
+        sequence.finished = "error"
+        self.statistics.failed_requests += 1
+        self._finished(sequence)
 
     def _finished(self, sequence: Sequence) -> None:
         for observer in self.observers:
@@ -228,10 +233,24 @@ class Engine:
         at = [at for at, sequence in enumerate(batch) if sequence.pending is None]
         if len(at) < len(batch):
             logits = logits[torch.tensor(at, dtype=torch.int64)]
-        if at:
+        if not at:
+            return
+        try:
             chosen = self.runner.sampler.choose(logits, [batch[place].row for place in at])
-            for place, choice in zip(at, chosen, strict=True):
-                batch[place].pending = choice
+        except Exception:  # one request's parameters or logits: find out whose
+            logger.exception("launch %d: no token could be chosen for all rows at once", self.statistics.launches)
+            chosen = [self._choose_alone(batch[place], logits[row:row + 1]) for row, place in enumerate(at)]
+        for place, choice in zip(at, chosen, strict=True):
+            batch[place].pending = choice
+
+    def _choose_alone(self, sequence: Sequence, logits: Tensor) -> Choice:
+        """A token for one row; if that fails, its request ends with an error instead of emitting (see `_emit`)."""
+        try:
+            return self.runner.sampler.choose(logits, [sequence.row])[0]
+        except Exception as error:
+            logger.exception("request %d: no token could be chosen", sequence.spec.id)
+            sequence.error = f"{type(error).__name__}: {error}"
+            return Choice(0)
 
     def _split(self, ramp: int, ready: Batch, staying: Batch) -> Batch:
         self.statistics.splits += 1
@@ -280,6 +299,10 @@ class Engine:
                 self.runner.share(segment, [sequence.row for sequence in batch])
             now = self.clock.now()
             for sequence in batch:
+                if sequence.error is not None:
+                    self.scheduler.leave(sequence)
+                    self._end_with_error(sequence)
+                    continue
                 depth = sequence.latched or segment
                 self.statistics.early_tokens += depth < self.runner.num_segments
                 token = sequence.emit(depth, now)
@@ -293,7 +316,7 @@ class Engine:
                 else:
                     self.runner.advance(sequence.row, token, sequence.positions - 1)
                     self.scheduler.enter(1, sequence, now)
-            self.statistics.tokens += len(batch)
+            self.statistics.tokens += sum(sequence.error is None for sequence in batch)
         return batch
 
     def _note(self, launch: Launch) -> None:

@@ -74,6 +74,30 @@ def test_only_the_requests_of_the_broken_launch_fail(place: str, count: int) -> 
     assert generate(llm, [GOLDEN], FREE) == expected
 
 
+@pytest.mark.parametrize("policy", ["threshold", "no-exit"])
+def test_a_sampler_that_fails_on_one_request_costs_only_that_one(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_with(2, threshold="0.05")
+    healthy = generate(LLM(model, policy=policy), PROMPTS, FREE)
+    llm = LLM(model, policy=policy, max_num_seqs=4, clock=FakeClock())
+    engine = llm.engine
+    sequences = [engine.submit(engine.intake.live(prompt, FREE, arrival=0)) for prompt in PROMPTS]
+    choose = engine.runner.sampler.choose
+
+    def picky(logits: Any, rows: Any) -> Any:
+        if sequences[2].emitted == 3 and sequences[2].row in rows:
+            raise ValueError("bad logits")
+        return choose(logits, rows)
+
+    monkeypatch.setattr(engine.runner.sampler, "choose", picky)
+    while engine.has_work:
+        engine.step()
+        engine.check()
+    assert (sequences[2].finished, sequences[2].error) == ("error", "ValueError: bad logits")
+    assert len(sequences[2].output_ids) == 3 and engine.statistics.failed_requests == 1
+    for at in (0, 1, 3):
+        assert (tuple(sequences[at].output_ids), tuple(sequences[at].depths)) == healthy[at]
+
+
 def test_an_observer_that_fails_when_a_request_ends_costs_nobody_anything() -> None:
     class Careless(Observer):
         def finished(self, sequence: Sequence) -> None:
