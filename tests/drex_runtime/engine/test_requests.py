@@ -122,6 +122,30 @@ def test_abort_frees_rows_and_cells_wherever_the_request_waits() -> None:
         assert [tuple(sequence.output_ids) for sequence in sequences[1::2]] == [tokens for tokens, _ in expected]
 
 
+def test_aborting_a_parked_request_or_one_that_is_over_or_unknown_harms_nobody() -> None:
+    model = model_with(2, threshold="0.3")
+    expected = generate(LLM(model, policy="threshold"), [[6]], FREE)
+    llm = LLM(model, policy="threshold", max_num_seqs=3, settings={"flush_size": 3})
+    engine = llm.engine
+    sequences = [engine.submit(engine.intake.live(prompt, FREE, arrival=0)) for prompt in ([3] * 9, [5], [7, 8])]
+    parked = None
+    while parked is None:
+        engine.step()
+        rows = engine.scheduler.pools.rows(2) or engine.scheduler.pools.rows(3)
+        parked = engine.scheduler.at_row[rows[0]] if rows else None
+    for _ in range(2):  # the second time it is over already
+        engine.abort(parked)
+        engine.check()
+    assert parked.finished == "abort"
+    stranger = engine.intake.live([9], FREE, arrival=0)
+    engine.abort(stranger)
+    engine.run()
+    finished = next(sequence for sequence in sequences if sequence is not parked)
+    engine.abort(finished)
+    assert finished.finished == "length" and stranger.finished == "abort"
+    assert generate(llm, [[6]], FREE) == expected
+
+
 def test_bfloat16_runs_the_plain_form() -> None:
     model = model_with(1, threshold="0.3").__class__(model_with(1).config)
     model.load_state_dict(model_with(1).state_dict())
