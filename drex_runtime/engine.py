@@ -13,13 +13,14 @@ from torch import Tensor
 
 from drex_runtime.errors import EngineError, InputError
 from drex_runtime.execution.attention import DecodeAttention
+from drex_runtime.execution.choosing import choose
 from drex_runtime.execution.clock import Clock, RealClock
+from drex_runtime.execution.endings import Endings
 from drex_runtime.execution.exits import ExitRule
 from drex_runtime.execution.intake import Intake
 from drex_runtime.execution.launch_index import LaunchIndex
 from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.observer import Observer
-from drex_runtime.execution.params import Choice
 from drex_runtime.execution.replay import replay, stand_before
 from drex_runtime.execution.requests import FinishReason, Sequence
 from drex_runtime.execution.room import Room
@@ -61,6 +62,7 @@ class Engine:
         self.room = Room(self.scheduler, self.runner.memory, self.statistics)
         self.exits = ExitRule(model.config.confidence, model.config.thresholds)
         self.observers: list[Observer] = []
+        self.endings = Endings(self.scheduler, self.statistics, self.observers)
 
     def submit(self, sequence: Sequence) -> Sequence:
         """Queue a request made by `intake`."""
@@ -76,7 +78,7 @@ class Engine:
             return
         self.scheduler.withdraw(sequence)
         sequence.finished = reason
-        self._finished(sequence)
+        self.endings.tell(sequence)
 
     @property
     def has_work(self) -> bool:
@@ -100,33 +102,16 @@ class Engine:
             return self._prefill(fitting) if fitting.kind == "PREFILL" else self._run(fitting)
         except Exception as error:  # a forward, a sampler, an observer: whoever it was, only this launch's requests pay
             logger.exception("launch %d failed", self.statistics.launches)
-            self._fail(fitting, error)
+            self.endings.with_launch(fitting, error)
+            self._audit(error)
             return []
 
-    def _fail(self, launch: Launch, error: Exception) -> None:
-        """End the requests of a launch that broke down. EngineError if the books do not add up without them."""
-        concerned = {*self.scheduler.adrift(), *(sequence for sequence, _ in launch.chunks)}
-        for sequence in sorted(concerned, key=lambda each: each.index):
-            self.scheduler.withdraw(sequence)
-            if sequence.finished is None:
-                sequence.error = f"{type(error).__name__}: {error}"
-                self._end_with_error(sequence)
+    def _audit(self, error: Exception) -> None:
+        """After a fault: EngineError if the books do not add up without the requests that ended."""
         try:
             self.check()
         except KVPoolError as broken:
             raise EngineError(f"after {type(error).__name__}: {error}: {broken}") from error
-
-    def _end_with_error(self, sequence: Sequence) -> None:
-        sequence.finished = "error"
-        self.statistics.failed_requests += 1
-        self._finished(sequence)
-
-    def _finished(self, sequence: Sequence) -> None:
-        for observer in self.observers:
-            try:
-                observer.finished(sequence)
-            except Exception:  # the request is over whatever an observer makes of it
-                logger.exception("an observer failed on request %d", sequence.spec.id)
 
     # ---- launches -----------------------------------------------------------------------------------------
     def _prefill(self, launch: Launch) -> Batch:
@@ -145,7 +130,7 @@ class Engine:
             new = [sequence for sequence, _ in prompts if sequence.is_prefilled and not sequence.emitted]
             if new and state is not None:
                 at = [at for at, (sequence, _) in enumerate(prompts) if sequence in new]
-                self._choose(new, self.runner.prompt_logits(state, at))
+                choose(self.runner.sampler, new, self.runner.prompt_logits(state, at))
             self._replay(launch, dict(prompts))
         self.clock.spend(self.profile.prefill_cost(tokens, pairs))
         now = self.clock.now()
@@ -189,7 +174,7 @@ class Engine:
                     return self._split(segment, ready, [sequence for sequence in batch if sequence.pending is None])
                 if action == "EXIT_ALL":
                     self.statistics.involuntary_exits += len(batch) - exits
-                    self._choose(batch, logits)
+                    choose(self.runner.sampler, batch, logits)
                     return self._leave(segment, batch)
                 self._latch(segment, ready, released=action == "RELEASE")
             else:
@@ -206,7 +191,7 @@ class Engine:
         with self.stopwatch.time("segment", self.statistics.launches, segment, len(batch), context):
             self.runner.segment(segment, index, [sequence.latched > 0 for sequence in batch])
             if segment == self.runner.num_segments:
-                self._choose(batch, self.runner.logits(index))
+                choose(self.runner.sampler, batch, self.runner.logits(index))
         self.clock.spend(self.profile.segment_cost(segment, len(batch), context))
         self.scheduler.took("segment", segment, len(batch), self.clock.now() - begun)
 
@@ -219,7 +204,7 @@ class Engine:
             for observer in self.observers:
                 observer.consulted(ramp, batch, logits, mask)
             ready = [sequence for sequence, leaves in zip(batch, mask, strict=True) if leaves]
-            self._choose(ready, logits[torch.from_numpy(mask)] if len(ready) < len(batch) else logits)
+            choose(self.runner.sampler, ready, logits[torch.from_numpy(mask)] if len(ready) < len(batch) else logits)
         self.clock.spend(self.profile.ramp_cost(ramp, len(batch)))
         self.scheduler.took("ramp", ramp, len(batch), self.clock.now() - begun)
         return ready, logits
@@ -227,30 +212,6 @@ class Engine:
     def _pass_by(self, ramp: int, index: LaunchIndex, batch: Batch) -> None:
         for observer in self.observers:
             observer.skipped(ramp, batch, lambda: self.runner.logits(index, ramp))
-
-    def _choose(self, batch: Batch, logits: Tensor) -> None:
-        """Pick a token for those of `batch` (rows of `logits`) that have none pending."""
-        at = [at for at, sequence in enumerate(batch) if sequence.pending is None]
-        if len(at) < len(batch):
-            logits = logits[torch.tensor(at, dtype=torch.int64)]
-        if not at:
-            return
-        try:
-            chosen = self.runner.sampler.choose(logits, [batch[place].row for place in at])
-        except Exception:  # one request's parameters or logits: find out whose
-            logger.exception("launch %d: no token could be chosen for all rows at once", self.statistics.launches)
-            chosen = [self._choose_alone(batch[place], logits[row:row + 1]) for row, place in enumerate(at)]
-        for place, choice in zip(at, chosen, strict=True):
-            batch[place].pending = choice
-
-    def _choose_alone(self, sequence: Sequence, logits: Tensor) -> Choice:
-        """A token for one row; if that fails, its request ends with an error instead of emitting (see `_emit`)."""
-        try:
-            return self.runner.sampler.choose(logits, [sequence.row])[0]
-        except Exception as error:
-            logger.exception("request %d: no token could be chosen", sequence.spec.id)
-            sequence.error = f"{type(error).__name__}: {error}"
-            return Choice(0)
 
     def _split(self, ramp: int, ready: Batch, staying: Batch) -> Batch:
         self.statistics.splits += 1
@@ -301,7 +262,7 @@ class Engine:
             for sequence in batch:
                 if sequence.error is not None:
                     self.scheduler.leave(sequence)
-                    self._end_with_error(sequence)
+                    self.endings.with_error(sequence)
                     continue
                 depth = sequence.latched or segment
                 self.statistics.early_tokens += depth < self.runner.num_segments
@@ -312,7 +273,7 @@ class Engine:
                     sequence.offered = None
                 if sequence.finished:
                     self.scheduler.leave(sequence)
-                    self._finished(sequence)
+                    self.endings.tell(sequence)
                 else:
                     self.runner.advance(sequence.row, token, sequence.positions - 1)
                     self.scheduler.enter(1, sequence, now)
