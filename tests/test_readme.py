@@ -76,7 +76,11 @@ def test_long_commands_exist() -> None:
     lines = [line.split("#")[0].split() for block in blocks(README, "sh") for line in block.splitlines()]
     assert lines
     for program, what, *options in filter(None, lines):
-        if what == "-m":  # a command of the command line; its options are looked up with those of the prose
+        if program == "drex":
+            assert what in {command.name for command in drex_cli.app.registered_commands}
+            for option in options:
+                assert not option.startswith("--") or f"{option[2:].replace('-', '_')}: Annotated" in (
+                    ROOT / "drex_runtime/commands" / f"{what}.py").read_text(encoding="utf-8"), option
             continue
         if program == "make":
             assert what in targets
