@@ -13,7 +13,7 @@ import pytest
 from drex_runtime.policies import SHIPPED, BoundPolicy, bind
 from drex_runtime.policies.art import deep_time, pass_time
 from drex_runtime.records import CostProfile, LinearCost, Request, SegmentCost, ServerConfig, Workload
-from drex_runtime.scheduling.pools import Census, Pools, missed_after, next_token_due
+from drex_runtime.scheduling.pools import Census, Pools, token_dates
 from drex_runtime.simulator import Log, simulate
 from drex_runtime.simulator.compiled import simulate_compiled
 from tests.drex_runtime.engine.cases import comparable, launches_of, run_scripted
@@ -27,7 +27,7 @@ SLACK_1 = 10  # position of slack_1 in a launch view
 def slack_of(request: Request, now: int, *, emitted: int = 0, last: int = 0) -> int:
     """slack_1 while `request` waits in pool 1 of a model with one segment."""
     pools = Pools(1)
-    pools.add(1, 0, now=0, request_id=0, due=next_token_due(request, emitted, last), missed=missed_after(request))
+    pools.add(1, 0, now=0, request_id=0, dates=token_dates(request, emitted, last))
     return pools.launch_view(now, CENSUS)[SLACK_1]
 
 
