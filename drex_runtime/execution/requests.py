@@ -20,7 +20,8 @@ class Sequence:
     in submission order, `row` its row of the hidden-state buffer (-1: no place), `admitted` the number of the admission
     that gave it its place, `dates` what its next token has to meet (set as it enters a pool). `latched`: the ramp at
     which the running token became ready (0: none), `pending` what that ramp chose, `stamped` a RELEASE's time,
-    `offered` what a ramp would have emitted had the row not had to stay (`stay` "deep"). `lost`: inputs after the prompt whose K and V a preemption took and which are still to be replayed.
+    `offered` what a ramp would have emitted had the row not had to stay (`stay` "deep"). `lost`: inputs after the
+    prompt whose K and V a preemption took and which are still to be replayed.
     `error`: what went wrong where `finished` is "error".
     """
 
