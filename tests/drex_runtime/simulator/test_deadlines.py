@@ -10,14 +10,14 @@ from random import Random
 
 import pytest
 
-from drex_runtime.policies import SHIPPED, bind
+from drex_runtime.policies import SHIPPED, BoundPolicy, bind
 from drex_runtime.policies.art import deep_time, park_time, pass_time
 from drex_runtime.policies.observation import BATCH_SLACK, SLACK_CAP
 from drex_runtime.records import CostProfile, LinearCost, Request, SegmentCost, ServerConfig, Workload
 from drex_runtime.scheduling.pools import Census, Pools, token_dates
 from drex_runtime.scheduling.state import Phase
 from drex_runtime.simulator import Log, simulate
-from drex_runtime.simulator.compiled import simulate_compiled
+from drex_runtime.simulator.compiled import costs_to_go, simulate_compiled
 from tests.drex_runtime.engine.cases import comparable, launches_of, run_scripted
 from tests.generators import random_profile
 from tests.scale import scaled
@@ -66,28 +66,33 @@ def test_batch_slack_is_that_of_rows_not_known_to_be_ready() -> None:
                                                                  (consult, SLACK_CAP), (ramp, SLACK_CAP)]
 
 
+def dated(seed: int, name: str) -> tuple[BoundPolicy, Workload]:
+    """Requests with due, ttft, tpot or none, under a policy in either order that splits whenever it is free to."""
+    random = Random(f"due {seed}")
+    segments, n = random.choice((2, 3)), random.randint(2, 8)
+    batch_max = random.randint(1, n)
+    profile = random_profile(random, segments, batch_max)
+    requests = []
+    for i in range(n):
+        kind, arrival = random.randrange(4), random.choice((0, random.randint(0, 40)))
+        dates = [{}, {"due": arrival + random.randint(0, 400)}, {"tpot": random.randint(1, 60)},
+                 {"ttft": random.randint(1, 60), "tpot": random.randint(1, 60)}][kind]
+        depths = tuple(random.randint(1, segments) for _ in range(random.randint(1, 6)))
+        requests.append(Request(i, arrival, 0, depths, **dates))
+    order = random.choice(("fcfs", "edf"))
+    settings: dict[str, int] = {"art_factor": 0, "flush_size": 100, "alpha": 0}
+    if name == "drex-due" and seed % 4:
+        settings["urgent_slack"] = random.choice((0, 10, 20))
+    policy = bind(replace(SHIPPED[name], order=order), profile, ServerConfig(batch_max, n), settings)
+    return policy, Workload.of(segments, requests)
+
+
 @pytest.mark.parametrize("name", ["drex", "drex-due"])
 def test_equal_decisions_with_dues_in_both_orders(name: str) -> None:
-    """Requests with due, ttft, tpot or none: engine, reference and compiled simulator agree; flush_due fires."""
+    """Engine, reference and compiled simulator agree; flush_due and urgent fire."""
     fired = Counter[str]()
     for seed in range(scaled(40, 400, "workloads with due dates")):
-        random = Random(f"due {seed}")
-        segments, n = random.choice((2, 3)), random.randint(2, 8)
-        batch_max = random.randint(1, n)
-        profile = random_profile(random, segments, batch_max)
-        requests = []
-        for i in range(n):
-            kind, arrival = random.randrange(4), random.choice((0, random.randint(0, 40)))
-            dates = [{}, {"due": arrival + random.randint(0, 400)}, {"tpot": random.randint(1, 60)},
-                     {"ttft": random.randint(1, 60), "tpot": random.randint(1, 60)}][kind]
-            depths = tuple(random.randint(1, segments) for _ in range(random.randint(1, 6)))
-            requests.append(Request(i, arrival, 0, depths, **dates))
-        workload = Workload.of(segments, requests)
-        order = random.choice(("fcfs", "edf"))
-        settings: dict[str, int] = {"art_factor": 0, "flush_size": 100, "alpha": 0}
-        if name == "drex-due" and seed % 4:
-            settings["urgent_slack"] = random.choice((0, 10, 20))
-        policy = bind(replace(SHIPPED[name], order=order), profile, ServerConfig(batch_max, n), settings)
+        policy, workload = dated(seed, name)
         log = Log()
         expected = simulate(policy, workload, log=log)
         assert simulate_compiled(policy, workload).completed.tolist() == list(expected.completed)
@@ -99,6 +104,15 @@ def test_equal_decisions_with_dues_in_both_orders(name: str) -> None:
     print(dict(fired))
     assert fired["flush_due"] and fired["split"]
     assert fired["urgent"] or name == "drex"
+
+
+def test_runs_that_see_dates_restart_from_every_state_to_the_same_end() -> None:
+    """Also in the middle of a pass, where the kernel has to find the dates of the running rows again."""
+    for seed in range(scaled(40, 400, "workloads with due dates, restarted")):
+        policy, workload = dated(seed, "drex-due")
+        log = Log()
+        end = simulate(policy, workload, log=log).objective("total-completion")
+        assert set(costs_to_go(policy, workload, [step.state for step in log.steps], "total-completion")) == {end}, seed
 
 
 def test_flush_due_fires_in_time_with_the_margin_and_too_late_without() -> None:
