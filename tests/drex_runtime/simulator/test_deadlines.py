@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from drex_runtime.policies import SHIPPED, BoundPolicy, bind
 from drex_runtime.policies.art import deep_time, park_time, pass_time
 from drex_runtime.policies.observation import BATCH_SLACK, SLACK_CAP
-from drex_runtime.records import CostProfile, LinearCost, Request, SegmentCost, ServerConfig, Workload
+from drex_runtime.records import CostProfile, LinearCost, Request, SegmentCost, ServerConfig, Workload, load_profile
 from drex_runtime.scheduling.pools import Census, Pools, token_dates
 from drex_runtime.scheduling.state import Phase
 from drex_runtime.simulator import Log, simulate
@@ -22,6 +23,7 @@ from tests.drex_runtime.engine.cases import comparable, launches_of, run_scripte
 from tests.generators import random_profile
 from tests.scale import scaled
 
+H200 = Path(__file__).parents[3] / "examples" / "profiles" / "h200-llama2-13b-estimate-start-60us.json"
 CENSUS = Census(0, 1, 4, 4, 0)
 SLACK_1 = 10  # position of slack_1 in a launch view
 
@@ -146,3 +148,25 @@ def test_urgent_rows_go_on_at_once() -> None:
     assert choices(10 + threshold - 1) == ["SKIP consult"]
     assert choices(10 + threshold) == ["CONSULT consult", "CONTINUE urgent"]  # the look itself cost the last tick
     assert choices(10 + threshold + 1) == ["CONSULT consult", "SPLIT split"]
+
+
+def test_dates_that_only_exits_can_meet_ask_for_urgent_slack_0() -> None:
+    """Every request dated, nine tokens in ten exit. Where full passes are too slow, leaving ramps alone loses."""
+    profile, missed = load_profile(H200), Counter[str]()
+    config, full = ServerConfig(8, 17, 512), pass_time(profile, 8)
+    for percent in (70, 150):
+        for seed in range(scaled(3, 20, "workloads of 40 dated requests")):
+            random, arrival, requests = Random(f"all dated {seed}"), 0, []
+            for i in range(40):
+                arrival += int(random.expovariate(1) * full * 20)
+                tokens = random.randint(5, 60)
+                depths = (2, *(1 if random.random() < 0.9 else 2 for _ in range(tokens - 1)))
+                due = arrival + percent * tokens * full // 100 + 2 * full
+                requests.append(Request(i, arrival, random.randint(20, 400), depths, due=due))
+            workload = Workload.of(2, requests, tick=profile.tick)
+            for name, settings in (("no-exit", {}), ("drex", {}), ("drex-due", {}), ("drex-due", {"urgent_slack": 0})):
+                run = simulate_compiled(bind(SHIPPED[name], profile, config, settings), workload)
+                missed[f"{percent} % {name}{' 0' * len(settings)}"] += run.objective("misses")
+    print(dict(missed))
+    assert 2 * missed["70 % drex-due 0"] < missed["70 % drex-due"]
+    assert missed["150 % drex-due"] <= missed["150 % no-exit"]
