@@ -98,10 +98,11 @@ FAMILIES: dict[str, Callable[[int], Case]] = {
 }
 
 
+@pytest.mark.timeout(3000)  # test-all on a busy machine
 @pytest.mark.parametrize("family", FAMILIES)
 def test_drex_due_meets_what_full_passes_meet(family: str) -> None:
     """Due exactly when full passes would finish it, and at half as much time again."""
-    missed, count = Counter[str](), scaled(100, 1500, f"starving requests, {family}")
+    missed, count = Counter[str](), scaled(60, 1500, f"starving requests, {family}")
     for seed in range(count):
         case = FAMILIES[family](seed)
         soonest = finished(full_passes(case), with_due(case.workload, FAR))
@@ -130,9 +131,10 @@ def state_of(policy: BoundPolicy, workload: Workload, since: int) -> State | Non
     return None
 
 
+@pytest.mark.timeout(3000)  # test-all on a busy machine
 def test_a_request_that_comes_later_is_served_as_by_full_passes_from_then_on() -> None:
     """From the state that drex-due itself is in when the request comes: before, nobody could know of its date."""
-    missed, count = Counter[str](), scaled(100, 1500, "starving requests that come later")
+    missed, count = Counter[str](), scaled(60, 1500, "starving requests that come later")
     for seed in range(count):
         case = starving_case(seed, latest=150, own=80)
         due_policy = bind(SHIPPED["drex-due"], case.profile, case.config)
@@ -165,6 +167,7 @@ def soonest_of(case: Case) -> int:
     return search.cost_to_go(search.initial())
 
 
+@pytest.mark.timeout(3000)  # test-all on a busy machine
 @pytest.mark.parametrize("prompts", (0.0, 0.7))
 def test_what_any_schedule_meets_takes_batches_of_one(prompts: float) -> None:
     """A clairvoyant runs the urgent row alone. A table has one batch_limit for all launches: with that of 1 drex-due
