@@ -163,13 +163,13 @@ class Engine:
                 self._fill(sum(sequence.latched > 0 for sequence in batch))
                 return self._emit(batch, segment)
             exits = 0
-            if self.scheduler.consults(segment, batch):
+            if self.scheduler.consults(segment, batch, self.clock.now()):
                 ready, logits = self._consult(segment, index, batch)
                 exits = len(ready)
                 self.scheduler.consulted(segment, batch, exits)
                 if exits == len(batch):
                     return self._leave(segment, batch)
-                action = self.scheduler.ramp_rule(segment, batch, exits).action
+                action = self.scheduler.ramp_rule(segment, batch, exits, self.clock.now()).action
                 if action == "SPLIT":
                     return self._split(segment, ready, [sequence for sequence in batch if sequence.pending is None])
                 if action == "EXIT_ALL":
@@ -179,7 +179,7 @@ class Engine:
                 self._latch(segment, ready, released=action == "RELEASE")
             else:
                 self._pass_by(segment, index, batch)
-            if joined := self.scheduler.joining(segment, batch, exits):
+            if joined := self.scheduler.joining(segment, batch, exits, self.clock.now()):
                 self.statistics.rows_joined += len(joined)
                 batch += joined
                 index = self.runner.index([sequence.row for sequence in batch])

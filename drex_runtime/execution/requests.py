@@ -7,6 +7,7 @@ from typing import Literal
 
 from drex_runtime.execution.params import Choice, Logprob, SamplingParams
 from drex_runtime.records.workload import Request
+from drex_runtime.scheduling.pools import NO_DATES, Dates
 
 FinishReason = Literal["stop", "length", "abort", "error"]
 
@@ -17,9 +18,10 @@ class Sequence:
 
     `spec` is its record (scripted depths, or full depth assumed, for due dates and the scheduler), `index` its place
     in submission order, `row` its row of the hidden-state buffer (-1: no place), `admitted` the number of the admission
-    that gave it its place. `latched`: the ramp at which the running token became ready (0: none), `pending` what that
-    ramp chose, `stamped` a RELEASE's time, `offered` what a ramp would have emitted had the row not had to stay (`stay`
-    "deep"). `lost`: inputs after the prompt whose K and V a preemption took and which are still to be replayed.
+    that gave it its place, `dates` what its next token has to meet (set as it enters a pool). `latched`: the ramp at
+    which the running token became ready (0: none), `pending` what that ramp chose, `stamped` a RELEASE's time,
+    `offered` what a ramp would have emitted had the row not had to stay (`stay` "deep"). `lost`: inputs after the
+    prompt whose K and V a preemption took and which are still to be replayed.
     `error`: what went wrong where `finished` is "error".
     """
 
@@ -31,6 +33,7 @@ class Sequence:
     stop_ids: frozenset[int] = frozenset()
     row: int = -1
     admitted: int = -1
+    dates: Dates = NO_DATES
     prefilled: int = 0
     lost: int = 0
     latched: int = 0

@@ -15,7 +15,7 @@ from drex_runtime.cost_model.model import Part
 from drex_runtime.errors import EngineError, PolicyError
 from drex_runtime.execution.requests import Sequence
 from drex_runtime.policies.bind import PREFILL, BoundPolicy, BoundRampRule
-from drex_runtime.scheduling.pools import Census, Pools, missed_after, next_token_due, ramp_view
+from drex_runtime.scheduling.pools import Census, Pools, least_slack, ramp_view, token_dates
 from drex_runtime.scheduling.recent import Recent
 
 Batch = list[Sequence]
@@ -124,9 +124,9 @@ class Scheduler:
         return list(launch.batch)
 
     # ---- in a pass ----------------------------------------------------------------------------------------
-    def consults(self, ramp: int, batch: Batch) -> bool:
+    def consults(self, ramp: int, batch: Batch, now: int) -> bool:
         """Whether the policy consults this ramp for this batch."""
-        yes = self._policy_at(ramp, batch).consults(ramp, self._ramp_view(ramp, batch, 0))
+        yes = self._policy_at(ramp, batch).consults(ramp, self._ramp_view(ramp, batch, 0, now))
         if not yes:
             self.recent.passed(ramp)
         return yes
@@ -135,16 +135,16 @@ class Scheduler:
         """The ramp was consulted, `exits` rows of the batch are ready there."""
         self.recent.consulted(ramp, len(batch), exits)
 
-    def ramp_rule(self, ramp: int, batch: Batch, exits: int) -> BoundRampRule:
+    def ramp_rule(self, ramp: int, batch: Batch, exits: int, now: int) -> BoundRampRule:
         """What happens at a consulted ramp where somebody is not ready."""
-        return self._policy_at(ramp, batch, deciding=True).ramp_rule(ramp, self._ramp_view(ramp, batch, exits))
+        return self._policy_at(ramp, batch, deciding=True).ramp_rule(ramp, self._ramp_view(ramp, batch, exits, now))
 
-    def joining(self, ramp: int, batch: Batch, exits: int) -> Batch:
+    def joining(self, ramp: int, batch: Batch, exits: int, now: int) -> Batch:
         """Rows of the next pool that fill up the passing batch, taken out of their pool."""
         room = self.config.batch_max - len(batch)
         if not room or not self.pools.size(ramp + 1):
             return []
-        if not self._policy_at(ramp, batch).joins(ramp, self._ramp_view(ramp, batch, exits)):
+        if not self._policy_at(ramp, batch).joins(ramp, self._ramp_view(ramp, batch, exits, now)):
             return []
         rows = self.pools.first(ramp + 1, room)
         self.pools.remove(ramp + 1, rows)
@@ -157,9 +157,8 @@ class Scheduler:
 
     def enter(self, pool: int, sequence: Sequence, now: int) -> None:
         """The sequence's row waits in `pool` from now on."""
-        due = next_token_due(sequence.spec, sequence.emitted, sequence.last)
-        self.pools.add(pool, sequence.row, now=now, request_id=sequence.spec.id, due=due,
-                       missed=missed_after(sequence.spec))
+        sequence.dates = token_dates(sequence.spec, sequence.emitted, sequence.last)
+        self.pools.add(pool, sequence.row, now=now, request_id=sequence.spec.id, dates=sequence.dates)
 
     def prefilled(self, sequence: Sequence) -> None:
         """The prompt is done: the sequence leaves the queue."""
@@ -206,8 +205,10 @@ class Scheduler:
             return self.policy
         return self.estimator.policy_at(self.policy, ramp, len(batch), deciding=deciding)
 
-    def _ramp_view(self, ramp: int, batch: Batch, exits: int) -> tuple[int, ...]:
-        return ramp_view(ramp, len(batch), exits, self.pools.size(ramp + 1), self.config.batch_max,
+    def _ramp_view(self, ramp: int, batch: Batch, exits: int, now: int) -> tuple[int, ...]:
+        # A row known to be ready is one whose token a head has chosen.
+        slack = least_slack((sequence.dates for sequence in batch if sequence.pending is None), now)
+        return ramp_view(ramp, len(batch), exits, self.pools.size(ramp + 1), self.config.batch_max, slack,
                          self.recent.view(ramp))
 
     def _sequences(self, rows: Items[int]) -> tuple[Sequence, ...]:

@@ -61,6 +61,12 @@ def pass_time(profile: CostProfile, rows: int) -> int:
     return starts + deep_time(profile, 1, rows) + profile.fill_cost(rows) + profile.rebatch
 
 
+def park_time(profile: CostProfile, ramp: int, rows: int) -> int:
+    """Ticks from ramp r to the LM head for a row that is parked there and run next: KV fill of those that leave,
+    rebatch, start, the rest of the pass, all at `rows` rows of the reference context."""
+    return profile.fill_cost(rows) + profile.rebatch + deep_time(profile, ramp + 1, rows)
+
+
 def break_even(profile: CostProfile, ramp: int, rows: int) -> Fraction:
     """Rows that must exit for a split to pay when the others run on at once: (start + rebatch + fill) / what a row
     costs deeper, rounded up to thousandths; NEVER_PAYS if rows cost nothing there.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from drex_runtime.errors import PolicyError
-from drex_runtime.policies.art import art_terms, break_even, deep_time, empty_share, pass_time, toll
+from drex_runtime.policies.art import art_terms, break_even, deep_time, empty_share, park_time, pass_time, toll
 from drex_runtime.policies.expressions import Condition, lambdified, parse_fraction, rational, symbol
 from drex_runtime.policies.observation import (
     BUFFERED,
@@ -257,6 +257,8 @@ def _predicted(parameter: Parameter, profile: CostProfile, index: int, rows: int
             found["toll"] = toll(profile, index, rows)
         if "empty_share" in used:
             found["empty_share"] = empty_share(profile, index, rows)
+        if "park_time" in used:
+            found["park_time"] = Fraction(park_time(profile, index, rows))
     return found
 
 

@@ -34,11 +34,11 @@ MAX_BITS = 58
 _PLACES_BITS = 20
 _BITS = {"waiting": MAX_WAITING.bit_length(), "decodes_since_prefill": MAX_AGE.bit_length(),
          "age": MAX_AGE.bit_length(), "oldest": SLACK_CAP.bit_length(), "slack": SLACK_CAP.bit_length(),
-         DEEP_TIME: SLACK_CAP.bit_length(), "segment": 6,
+         DEEP_TIME: SLACK_CAP.bit_length(), "batch_slack": SLACK_CAP.bit_length(), "segment": 6,
          "recent_consults": 5, "recent_rows": _PLACES_BITS + 5, "recent_exits": _PLACES_BITS + 5,
          "recent_emptied": 5, "passes_unseen": MAX_AGE.bit_length()}
 _SCOPES: tuple[Scope, ...] = ("policy", "ramp", "pool")
-_TIMES = ("oldest", "slack", DEEP_TIME)
+_TIMES = ("oldest", "slack", DEEP_TIME, "batch_slack")
 _RELATIONS: tuple[Callable[[Scalar, Scalar], Condition], ...] = (sympy.Lt, sympy.Le, sympy.Gt, sympy.Ge, sympy.Eq,
                                                                  sympy.Ne)
 

@@ -6,6 +6,11 @@ oldest_s, slack_s` (pool 1 is the ready pool, so `buffered_1 = ready`). In a rul
 buffers the short names `buffered, age, oldest, slack` mean those of the rule's pool. At a ramp
 (`RAMP_NAMES`) the view is of the live batch.
 
+`batch_slack`: `slack` of those rows of the live batch that are not known to be ready: in `consult` all but rows that
+became ready at an earlier ramp of this pass and stayed, in `ramp` and in `join` after it the rows that are not ready
+either. Theirs are the dates that going on, parking or paying for a ramp puts at risk; a row known to be ready has its
+token, and what speeds it up is a split.
+
 The bounds are used twice: to prove that int64 cannot overflow, and as big-M in encodings.
 """
 
@@ -18,12 +23,12 @@ from drex_runtime.records.ticks import MAX_TIME
 
 GLOBAL_NAMES = ("waiting", "in_flight", "free_places", "ready", "decodes_since_prefill", "batch_max", "n_max")
 POOL_NAMES = ("buffered", "age", "oldest", "slack")
-RAMP_NAMES = ("segment", "batch", "exits", "buffered_next", "batch_max",
+RAMP_NAMES = ("segment", "batch", "exits", "buffered_next", "batch_max", "batch_slack",
               "recent_consults", "recent_rows", "recent_exits", "recent_emptied",
               "passes_unseen")  # the last five: `scheduling.recent`
 
-# `slack_s` is never negative: a late token of a request that is not missed yet has slack 0 (most urgent).
-SLACK_CAP = MAX_TIME  # the value of `slack_s` when no request of the pool still has a due date to meet
+# A slack is never negative: a late token of a request that is not missed yet has slack 0 (most urgent).
+SLACK_CAP = MAX_TIME  # the value of a slack when none of its rows still has a due date to meet
 MAX_WAITING = 2**24
 MAX_AGE = 2**32
 WINDOW = 16  # consults at which the rolling statistics of a ramp are halved
@@ -33,7 +38,7 @@ WAITING, IN_FLIGHT, FREE_PLACES, READY, DECODES_SINCE_PREFILL, BATCH_MAX, N_MAX 
 POOL_BASE = len(GLOBAL_NAMES)
 BUFFERED, AGE, OLDEST, SLACK = range(4)
 POOL_WIDTH = len(POOL_NAMES)
-SEGMENT, BATCH, EXITS, BUFFERED_NEXT, RAMP_BATCH_MAX, RECENT = range(6)
+SEGMENT, BATCH, EXITS, BUFFERED_NEXT, RAMP_BATCH_MAX, BATCH_SLACK, RECENT = range(7)
 
 Bounds = dict[str, tuple[int, int]]
 
@@ -66,7 +71,7 @@ class LaunchSpace:
 def ramp_bounds(num_segments: int, batch_max: int, max_num_seqs: int) -> Bounds:
     """Smallest and largest value of every variable of a ramp view."""
     return {"segment": (1, max(1, num_segments - 1)), "batch": (1, batch_max), "exits": (0, batch_max),
-            "buffered_next": (0, max_num_seqs), "batch_max": (batch_max, batch_max),
+            "buffered_next": (0, max_num_seqs), "batch_max": (batch_max, batch_max), "batch_slack": (0, SLACK_CAP),
             "recent_consults": (0, WINDOW), "recent_rows": (0, WINDOW * batch_max),
             "recent_exits": (0, WINDOW * batch_max), "recent_emptied": (0, WINDOW),
             "passes_unseen": (0, MAX_AGE)}

@@ -34,6 +34,7 @@ class Program(NamedTuple):
 
     `launch_target[i]` (0 PREFILL, -1 IDLE, s RUN(s)) with code span `launch_span[i]`; per ramp r (row r - 1)
     `consult_span`, `join_span` and the rules `ramp_action[r - 1]`, `ramp_span[r - 1]`; `code[j]` = (op, arg).
+    `uses_slack`: some rule asks for `slack_s` or `batch_slack`; likewise `uses_oldest`.
     """
 
     code: IntArray
@@ -172,7 +173,9 @@ def compile_policy(bound: BoundPolicy) -> Program:
     join_span = [add(condition, at_ramp, "join") for condition in rules.join]
     ramp_span = [[add(rule.when, at_ramp, f"ramp rule {rule.name}") for rule in ramp] for ramp in rules.ramp]
     ramp_action = [[RAMP_ACTION_CODES[rule.action] for rule in ramp] for ramp in rules.ramp]
-    used = {item.name for rule in rules.launch for item in rule.closed.free_symbols}
+    at_ramps = [*rules.consult, *rules.join, *(rule.when for ramp in rules.ramp for rule in ramp)]
+    used = {item.name for condition in [*(rule.closed for rule in rules.launch), *at_ramps]
+            for item in condition.free_symbols}
     ramps, per_ramp = num_segments - 1, len(bound.policy.ramp)
     return Program(
         np.array(code, np.int64).reshape(-1, 2), np.array([rule.target for rule in rules.launch], np.int64),
@@ -180,4 +183,4 @@ def compile_policy(bound: BoundPolicy) -> Program:
         np.array(join_span, np.int64).reshape(ramps, 2), np.array(ramp_action, np.int64).reshape(ramps, per_ramp),
         np.array(ramp_span, np.int64).reshape(ramps, per_ramp, 2), bound.batch_limit,
         bound.policy.order == "edf", any(name.startswith("oldest_") for name in used),
-        any(name.startswith("slack_") for name in used))
+        any(name.startswith("slack_") or name == "batch_slack" for name in used))

@@ -7,6 +7,7 @@ buffer to 2 the first flush rule that holds at s; then prefill, decode, drain.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from drex_runtime.errors import InputError
@@ -31,6 +32,8 @@ CONSULT = _parameter("consult_ramp", "1", 0, 1, "0 or 1", "whether this ramp is 
 MARGIN = _parameter("margin", "0", 0, 2**50, "ticks", "head start given to rows with a due date")
 DUE_MARGIN = _parameter("margin", "pass_time", 0, 2**50, "ticks",
                         "head start given to rows with a due date; default: the longest launch that may come between")
+URGENT_SLACK = _parameter("urgent_slack", "park_time + margin", 0, 2**50, "ticks",
+                          "time left of a row below which its batch is neither looked at nor split", scope="ramp")
 FLUSH_SIZE = _parameter("flush_size", "batch_limit", 1, None, "rows", "buffered rows at which a buffer is flushed")
 
 
@@ -75,6 +78,22 @@ def _drex(name: str = "drex", batch_limit: Parameter = BATCH_LIMIT, margin: Para
         join="buffered_next >= drain_min", extra=extra, batch_limit=batch_limit, order=order)
 
 
+def _drex_due() -> Policy:
+    """`drex` for due dates: the same table, but a batch with an urgent row goes on at once, its ramps unpaid for.
+
+    Urgent: a row parked now could miss its date if another launch came before its buffer's. Such a batch does what full
+    passes in the order of due dates would do; a row with more slack has the longest pass's time for this token and each
+    later one, so what a split takes from it is never lacking. Hence a date that full passes meet is met.
+    """
+    drex = _drex("drex-due", margin=DUE_MARGIN, order="edf")
+    after = drex.parameters.index(DUE_MARGIN) + 1
+    urgent = RampRule("urgent", "CONTINUE", parse_condition("batch_slack < urgent_slack", "urgent"))
+    consult = parse_condition("consult_ramp >= 1 and batch_slack >= urgent_slack", "consult")
+    parameters = (*drex.parameters[:after], URGENT_SLACK, *drex.parameters[after:])
+    return replace(drex, parameters=parameters, consult=consult, ramp=(urgent, *drex.ramp),
+                   description="drex for due dates: earliest first, and a batch with an urgent row goes on at once.")
+
+
 def _adaptive() -> Policy:
     """Consult a ramp while its exits have lately paid for it, look again every `probe_every` passes."""
     extra = (
@@ -108,7 +127,7 @@ def _shipped() -> dict[str, Policy]:
     policies = (
         _drex(),
         _drex("drex-published", PUBLISHED_LIMIT),
-        _drex("drex-due", margin=DUE_MARGIN, order="edf"),
+        _drex_due(),
         _adaptive(),
         # Its buffers never fill; the flush rule matters only where it continues another policy's state (V_ref).
         _policy("no-exit", "Every token runs to full depth; ramps are never consulted.",

@@ -7,6 +7,7 @@ Pool 1 holds ready rows, pool s >= 2 rows buffered before segment s, ordered by 
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,15 +18,24 @@ from drex_runtime.records.workload import Request
 NO_DUE = SLACK_CAP * 2  # sorts after every real due date
 
 
+class Dates(NamedTuple):
+    """What a row has to meet: `due` of its next token (NO_DUE: none); `missed`: after this clock its request is missed.
+    """
+
+    due: int
+    missed: int
+
+
+NO_DATES = Dates(NO_DUE, NO_DUE)
+
+
 class Entry(NamedTuple):
-    """One waiting row. `key` orders the pool; `row` is whatever the owner calls a row. `due`: of its next token;
-    `missed`: after this clock its request is missed (`missed_after`)."""
+    """One waiting row. `key` orders the pool; `row` is whatever the owner calls a row."""
 
     key: tuple[int, ...]
     row: int
     entered: int
-    due: int
-    missed: int
+    dates: Dates
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +68,10 @@ class Pools:
         """Rows of pool s in order."""
         return tuple(entry.row for entry in self.entries[pool - 1])
 
-    def add(self, pool: int, row: int, *, now: int, request_id: int, due: int | None,
-            missed: int | None = None) -> None:
-        """Row enters pool s at `now`; `due` is when its next token is due, `missed` when its request is (or `due`)."""
-        late = NO_DUE if due is None else due
-        key = (late, now, request_id) if self.order == "edf" else (now, request_id)
-        insort(self.entries[pool - 1], Entry(key, row, now, late, late if missed is None else missed))
+    def add(self, pool: int, row: int, *, now: int, request_id: int, dates: Dates) -> None:
+        """Row enters pool s at `now`."""
+        key = (dates.due, now, request_id) if self.order == "edf" else (now, request_id)
+        insort(self.entries[pool - 1], Entry(key, row, now, dates))
 
     def first(self, pool: int, count: int) -> tuple[int, ...]:
         """The first `count` rows of pool s."""
@@ -91,15 +99,28 @@ class Pools:
                 census.decodes_since_prefill, census.batch_max, census.max_num_seqs]
         for age, pool in zip(self.ages, self.entries, strict=True):
             oldest = now - min((entry.entered for entry in pool), default=now)
-            slacks = (max(entry.due - now, 0) for entry in pool if max(entry.due, entry.missed) >= now)
-            view += [len(pool), age, oldest, min(min(slacks, default=SLACK_CAP), SLACK_CAP)]
+            view += [len(pool), age, oldest, least_slack((entry.dates for entry in pool), now)]
         return tuple(view)
 
 
-def ramp_view(segment: int, batch: int, exits: int, buffered_next: int, batch_max: int,
+def ramp_view(segment: int, batch: int, exits: int, buffered_next: int, batch_max: int, batch_slack: int,
               recent: tuple[int, ...]) -> tuple[int, ...]:
     """The observation at a ramp, in the order of `RAMP_NAMES`; `recent` = `Recent.view` of that ramp."""
-    return (segment, batch, exits, buffered_next, batch_max, *recent)
+    return (segment, batch, exits, buffered_next, batch_max, batch_slack, *recent)
+
+
+def least_slack(dates: Iterable[Dates], now: int) -> int:
+    """Time until the first of these tokens is due: 0 if it is late and its request can still be met. Missed requests
+    are left out; SLACK_CAP if none is left."""
+    slacks = (max(each.due - now, 0) for each in dates if max(each.due, each.missed) >= now)
+    return min(min(slacks, default=SLACK_CAP), SLACK_CAP)
+
+
+def token_dates(request: Request, emitted: int, last_emitted: int) -> Dates:
+    """The dates of a row whose next token is number `emitted` + 1."""
+    due, missed = next_token_due(request, emitted, last_emitted), missed_after(request)
+    late = NO_DUE if due is None else due
+    return Dates(late, late if missed is None else missed)
 
 
 def next_token_due(request: Request, emitted: int, last_emitted: int) -> int | None:

@@ -145,7 +145,7 @@ def can_prefill(m: Int, w: Int, c: Int) -> bool:
 
 @inner
 def observe_decision(m: Int, w: Int, c: Int, oldest: bool, slack: bool) -> None:
-    """Fill the launch view; `oldest_s` and `slack_s` only if asked for (else left as they are)."""
+    """Fill the launch view; `oldest_s` and slacks only if asked for (else left as they are)."""
     now, view = m[at.NOW], at.VIEW
     m[view + seen.WAITING] = m[at.UNPLACED] - (w[at.NUM] - m[at.ARRIVED])
     m[view + seen.IN_FLIGHT] = m[at.IN_FLIGHT]
@@ -165,24 +165,38 @@ def observe_decision(m: Int, w: Int, c: Int, oldest: bool, slack: bool) -> None:
         if slack:
             least = seen.SLACK_CAP
             for j in range(size if w[at.HAS_DUES] else 0):
-                row = m[first + j]
-                due, r = m[at.ROWS + at.ROW_WIDTH * row + at.DUE], at.REQUESTS + at.REQUEST_WIDTH * row
-                if due != at.NONE and due >= now:
-                    least = min(least, due - now)
-                elif w[r + at.REQUEST_DUE] >= now and w[r + at.TTFT] == at.NONE and w[r + at.TPOT] == at.NONE:
-                    least = at.ZERO  # this token is late, its request is not missed
+                least = min(least, row_slack(m, w, m[first + j]))
             m[of_pool + seen.SLACK] = least
 
 
 @inner
-def observe_ramp(m: Int, c: Int) -> None:
-    """Fill the ramp view."""
+def row_slack(m: Int, w: Int, row: int) -> int:
+    """`scheduling.pools.least_slack` of one row."""
+    now, due, r = m[at.NOW], m[at.ROWS + at.ROW_WIDTH * row + at.DUE], at.REQUESTS + at.REQUEST_WIDTH * row
+    if due != at.NONE and due >= now:
+        return int(due - now)
+    if w[r + at.REQUEST_DUE] >= now and w[r + at.TTFT] == at.NONE and w[r + at.TPOT] == at.NONE:
+        return 0  # this token is late, its request is not missed
+    return seen.SLACK_CAP
+
+
+@inner
+def observe_ramp(m: Int, w: Int, c: Int, slack: bool) -> None:
+    """Fill the ramp view; the slack only if asked for (else left as it is)."""
     view, s = at.VIEW, m[at.SEGMENT]
     m[view + seen.SEGMENT], m[view + seen.BATCH], m[view + seen.EXITS] = s, m[at.BATCH], m[at.EXITS]
     m[view + seen.BUFFERED_NEXT] = m[at.TAIL + s + 1] - m[at.HEAD + s + 1]
     m[view + seen.RAMP_BATCH_MAX] = c[at.BATCH_MAX]
     for j in range(at.RECENT_FIELDS):
         m[view + seen.RECENT + j] = m[at.RECENT + at.RECENT_FIELDS * s + j]
+    if slack:
+        least = seen.SLACK_CAP
+        for j in range(m[at.BATCH] if w[at.HAS_DUES] else 0):
+            row = m[m[at.POOLS_AT] + j]
+            i = at.ROWS + at.ROW_WIDTH * row
+            if m[i + at.LATCHED] == 0 and (m[at.PHASE] != at.AT_RAMP or m[i + at.DEPTH] > s):
+                least = min(least, row_slack(m, w, row))
+        m[view + seen.BATCH_SLACK] = least
 
 
 @inner
@@ -192,7 +206,7 @@ def look(m: Int, w: Int, c: Int, oldest: bool, slack: bool) -> bool:
         prepare_decision(m, w, c)
         observe_decision(m, w, c, oldest, slack)
         return can_prefill(m, w, c)
-    observe_ramp(m, c)
+    observe_ramp(m, w, c, slack)
     return False
 
 

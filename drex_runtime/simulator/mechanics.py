@@ -14,7 +14,7 @@ from drex_runtime.records.config import ServerConfig
 from drex_runtime.records.profile import CostProfile
 from drex_runtime.records.ticks import MAX_TIME
 from drex_runtime.records.workload import Workload
-from drex_runtime.scheduling.pools import Census, Pools, missed_after, next_token_due, ramp_view
+from drex_runtime.scheduling.pools import Census, Dates, Pools, least_slack, ramp_view, token_dates
 from drex_runtime.scheduling.recent import Recent
 from drex_runtime.scheduling.state import Phase, Place, State, initial_state
 from drex_runtime.simulator.events import Event, EventKind, LaunchRecord, Log, Run
@@ -111,8 +111,10 @@ class Machine:
 
     def ramp_view(self) -> tuple[int, ...]:
         """The observation at the current ramp."""
+        known = self.ready_rows() if self.phase == Phase.RAMP else tuple(row for row in self.batch if self.latched[row])
+        slack = least_slack((self._dates(row) for row in self.batch if row not in known), self.now)
         return ramp_view(self.segment, len(self.batch), self.exits, self.pools.size(self.segment + 1),
-                         self.config.batch_max, self.recent.view(self.segment))
+                         self.config.batch_max, slack, self.recent.view(self.segment))
 
     def ready_rows(self) -> tuple[int, ...]:
         """X: rows of the pass that may exit at the current ramp."""
@@ -306,10 +308,8 @@ class Machine:
         self.phase = Phase.END if all(place == Place.DONE for place in self.place) else Phase.DECIDE
 
     def _enter(self, pool: int, row: int, now: int) -> None:
-        request = self.requests[row]
         self.place[row] = pool
-        due = next_token_due(request, self.emitted[row], self.last[row])
-        self.pools.add(pool, row, now=now, request_id=request.id, due=due, missed=missed_after(request))
+        self.pools.add(pool, row, now=now, request_id=self.requests[row].id, dates=self._dates(row))
 
     def _launched(self, kind: str, pool: int, rows: tuple[int, ...], rule: str) -> None:
         self.launches += 1
@@ -332,6 +332,9 @@ class Machine:
     def _note(self, kind: EventKind, *, rows: tuple[int, ...] = (), ticks: int = 0, segment: int | None = None) -> None:
         if self.log is not None:
             self.log.events.append(Event(self.now, kind, self.segment if segment is None else segment, rows, ticks))
+
+    def _dates(self, row: int) -> Dates:
+        return token_dates(self.requests[row], self.emitted[row], self.last[row])
 
     def _depth(self, row: int) -> int:
         return self.requests[row].depths[self.emitted[row]]

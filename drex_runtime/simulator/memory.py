@@ -213,6 +213,8 @@ def load(m: Int, w: Int, edf: int, rows: Int, scalars: Int, index: int) -> None:
             m[m[POOLS_AT] + m[BATCH]] = row
             m[BATCH] += 1
             m[NUM_LATCHED] += m[i + LATCHED] > 0
+            if w[HAS_DUES]:
+                m[i + DUE] = next_due(w, REQUESTS + REQUEST_WIDTH * row, m[i + EMITTED], m[i + LAST])
             board(m, w, row)
         else:
             enter_pool(m, w, place, row, m[i + ENTERED])

@@ -12,6 +12,7 @@ import pytest
 from drex_runtime.policies import SHIPPED, bind
 from drex_runtime.policies.art import art_terms
 from drex_runtime.policies.load import load_policy
+from drex_runtime.policies.observation import SLACK_CAP
 from drex_runtime.policies.settings import load_policy_config
 from drex_runtime.records import ServerConfig, load_profile, load_workload
 from drex_runtime.scheduling.pools import ramp_view
@@ -45,7 +46,8 @@ def test_the_published_profile_gives_the_published_threshold() -> None:
 
 def test_drex_on_the_published_profile_splits_from_four_exits_of_eight() -> None:
     bound = bind(SHIPPED["drex"], load_profile(PUBLISHED), ServerConfig(8, 17))
-    actions = [bound.ramp_rule(1, ramp_view(1, 8, exits, 0, 8, Recent(1).view(1))).action for exits in range(8)]
+    views = (ramp_view(1, 8, exits, 0, 8, SLACK_CAP, Recent(1).view(1)) for exits in range(8))
+    actions = [bound.ramp_rule(1, view).action for view in views]
     assert actions == ["CONTINUE"] * 4 + ["SPLIT"] * 4
 
 

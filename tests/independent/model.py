@@ -221,12 +221,16 @@ class Simulation:
         }
         for s, age in self.ages.items():
             rows = self.pool(s)
-            dues = [max(0, due - self.now) for one in rows
-                    if (due := self.due(one)) is not None and self.can_be_met(one, due)]
             view |= {f"buffered_{s}": len(rows), f"age_{s}": age,
                      f"oldest_{s}": max((self.now - one.entered for one in rows), default=0),
-                     f"slack_{s}": min([*dues, NO_SLACK])}
+                     f"slack_{s}": self.slack(rows)}
         return view
+
+    def slack(self, rows: list[Live]) -> int:
+        """Time to the first due date among the next tokens of `rows`."""
+        dues = [max(0, due - self.now) for one in rows
+                if (due := self.due(one)) is not None and self.can_be_met(one, due)]
+        return min([*dues, NO_SLACK])
 
     def next_launch(self, view: View) -> tuple[str, str, int]:
         for rule, action, pool in self.rules.launch(view):
@@ -298,7 +302,8 @@ class Simulation:
                 self.leave(batch, s, sum(one.latched_at > 0 for one in batch))
                 return
             view = {"segment": s, "batch": len(batch), "exits": 0, "buffered_next": len(self.pool(s + 1)),
-                    "batch_max": self.config.batch_max, **self.recent[s]}
+                    "batch_max": self.config.batch_max, **self.recent[s],
+                    "batch_slack": self.slack([one for one in batch if not one.latched_at])}
             consulted = self.rules.consult(view)
             step.choices.append(Choice("consult", view, "", str(consulted)))
             if consulted:
@@ -309,7 +314,7 @@ class Simulation:
                 if not others:
                     self.leave(ready, s, len(ready))
                     return
-                view = view | {"exits": len(ready), **self.recent[s]}
+                view = view | {"exits": len(ready), "batch_slack": self.slack(others), **self.recent[s]}
                 rule, action = self.rules.at_ramp(view)
                 step.choices.append(Choice("at_ramp", view, rule, action))
                 if action == "EXIT_ALL":

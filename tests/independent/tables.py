@@ -64,6 +64,8 @@ def parameter_values(policy: Policy, profile: CostProfile, config: ServerConfig)
             if parameter.scope == "ramp":
                 known |= {"art": art(profile, k, rows), **paying_rows(profile, k, rows),
                           "empty_share": emptying(profile, k, rows)}
+                known["park_time"] = (profile.fill_cost(rows) + profile.rebatch + profile.start_cost(k + 1)
+                                      + pass_time(profile, k + 1, profile.num_segments, rows))
             known["pass_time"] = (max((0, *profile.starts)) + pass_time(profile, 1, profile.num_segments, rows)
                                   + profile.fill_cost(rows) + profile.rebatch)
             used = sorted(item.name for item in parameter.default.free_symbols)
@@ -133,8 +135,8 @@ def rules_of(policy: Policy, profile: CostProfile, config: ServerConfig) -> Rule
 # -- random tables --------------------------------------------------------------------------------------------------
 
 GLOBALS = ("waiting", "in_flight", "free_places", "ready", "decodes_since_prefill", "batch_max", "n_max")
-AT_RAMP = ("segment", "batch", "exits", "buffered_next", "batch_max", "recent_consults", "recent_rows", "recent_exits",
-           "recent_emptied", "passes_unseen")
+AT_RAMP = ("segment", "batch", "exits", "buffered_next", "batch_max", "batch_slack", "recent_consults", "recent_rows",
+           "recent_exits", "recent_emptied", "passes_unseen")
 
 
 def random_policy(seed: int, num_segments: int, *, forced: bool = False, dead_ends: bool = False) -> Policy:

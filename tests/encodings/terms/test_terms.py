@@ -1,4 +1,4 @@
-"""Terms: random graphs have one value, whether evaluated, given to z3 or to a MILP solver; bounds hold; folds are right."""
+"""Terms: random graphs have one value, evaluated, in z3 or in a MILP; bounds hold; folds are right."""
 
 from __future__ import annotations
 
