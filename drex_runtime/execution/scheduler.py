@@ -38,6 +38,9 @@ class Places(Protocol):
     def can_hold(self, sequences: Items[Sequence]) -> bool:
         """Whether memory for these further requests is there beside what is promised already."""
 
+    def cached_tokens(self, sequence: Sequence) -> int:
+        """Prompt tokens of a request without a place that need not be computed if it gets one now."""
+
     def occupy(self, sequence: Sequence) -> None:
         """`sequence.row` serves this sequence from now on."""
 
@@ -245,15 +248,16 @@ class Scheduler:
                 continue
             if sequence.spec.arrival > now or (budget is not None and budget <= 0):
                 break
+            left = sequence.unprocessed
             if sequence.row < 0:
                 if free <= 0:
                     break
+                left -= self.places.cached_tokens(sequence)
                 placed.append(sequence)
                 if not self.places.can_hold(placed):
                     self.delayed_by_memory += 1
                     break
                 free -= 1
-            left = sequence.unprocessed
             chunk = left if budget is None else min(left, budget)
             budget = None if budget is None else budget - chunk
             chunks.append((sequence, chunk))
