@@ -136,7 +136,7 @@ class KVMemory:
 
     def release(self, sequence: Sequence) -> None:
         """The request leaves its row: what it holds and was promised is free (or kept by the cache while unneeded)."""
-        self.tables.release(sequence.row, sequence.positions)
+        self.tables.release(sequence.row)
         if self.prefixes is not None:
             self.prefixes.leave(sequence.row)
         del self._promised[sequence.row]

@@ -98,13 +98,13 @@ class KVTables:
         """The superblocks, each once, that these slots lie in."""
         return np.unique((bases - 1) // self.pool.block_cells)
 
-    def release(self, row: int, length: int) -> None:
-        """Give back what a row owns and forget its first `length` positions."""
+    def release(self, row: int) -> None:
+        """Give back what a row owns and forget its positions, those a launch broke down on included."""
         own = np.flatnonzero(self.pool.block_row == row)
         self.pool.block_row[own] = -1  # the cache may hold on to some: nobody writes there any more
         self.pool.give_back(own)
-        self.base[:, row, :length] = SCRATCH
-        self.stride[:, row, :length] = 0
+        self.base[:, row] = SCRATCH
+        self.stride[:, row] = 0
         self.slots_left[:, row] = 0
 
     def cells(self, segment: int, row: int, length: int, offset: int) -> Cells:

@@ -31,8 +31,8 @@ def begin(cache: PrefixCache, row: int, ids: list[int]) -> int:
     return found
 
 
-def end(cache: PrefixCache, row: int, length: int) -> None:
-    cache.tables.release(row, length)
+def end(cache: PrefixCache, row: int) -> None:
+    cache.tables.release(row)
     cache.leave(row)
 
 
@@ -59,7 +59,7 @@ def test_a_later_row_reads_the_cells_of_an_earlier_one() -> None:
     assert not set(tables.cells(1, 1, 10, 0)[6:].tolist()) & set(tables.cells(1, 0, 10, 0).tolist())
     assert tables.pool.blocks_in_use == used + 3  # 4 tokens of its own fit one superblock per segment
     check_integrity(tables, {0: 10, 1: 10}, cache)
-    end(cache, 0, 10)  # who computed it goes first: the reader's cells stay
+    end(cache, 0)  # who computed it goes first: the reader's cells stay
     check_integrity(tables, {1: 10}, cache)
     assert begin(cache, 2, prompt) == 9
     check_integrity(tables, {1: 10, 2: 10}, cache)
@@ -77,8 +77,8 @@ def test_the_same_prompt_computed_twice_at_once_is_entered_once() -> None:
         cache.enter(row, keys, 8)
         check_integrity(cache.tables, {0: 8, 1: 8 * row}, cache)
     assert len(cache.entries) == 2 and not cache.rows[1].entries
-    end(cache, 0, 8)
-    end(cache, 1, 8)
+    end(cache, 0)
+    end(cache, 1)
     check_integrity(cache.tables, {}, cache)
     assert cache.tables.pool.blocks_in_use == 0 and len(cache.unused) == 2
 
@@ -101,7 +101,7 @@ def test_the_end_of_a_prompt_is_evicted_before_its_beginning_and_the_oldest_prom
     old, new = list(range(12)), list(range(20, 32))
     for row, prompt in enumerate((old, new)):
         begin(cache, row, prompt)
-        end(cache, row, 12)
+        end(cache, row)
     lengths = []
     while cache.unused:
         lengths.append(tuple(len(cache.match(cache.keys(prompt))) for prompt in (old, new)))
@@ -117,7 +117,7 @@ def test_the_end_of_a_prompt_is_evicted_before_its_beginning_and_the_oldest_prom
 def test_what_a_row_reads_and_what_is_spared_is_never_evicted() -> None:
     cache, prompt = cache_of(blocks=12), list(range(7))
     begin(cache, 0, prompt)
-    end(cache, 0, 7)
+    end(cache, 0)
     spared = cache.match(cache.keys(prompt))[0].blocks
     assert not cache.evictable(spared)[spared].any()
     with pytest.raises(KVPoolError, match="cannot free"):
@@ -132,7 +132,7 @@ def test_what_a_row_reads_and_what_is_spared_is_never_evicted() -> None:
 def test_a_beginning_forgotten_since_it_was_looked_up_is_refused() -> None:
     cache, prompt = cache_of(), list(range(7))
     begin(cache, 0, prompt)
-    end(cache, 0, 7)
+    end(cache, 0)
     found = cache.match(cache.keys(prompt))
     cache.evict(int(cache.tables.pool.idle.sum()), NONE)
     with pytest.raises(KVPoolError, match="forgotten"):
@@ -149,7 +149,8 @@ def test_random_rows_with_common_beginnings() -> None:
             row = random.randrange(6)
             if row in lengths:
                 if random.random() < 0.4:
-                    end(cache, row, lengths.pop(row))
+                    end(cache, row)
+                    del lengths[row]
                 elif len(pool.free_blocks) >= 3:
                     decode(cache.tables, row, lengths[row], random.randint(1, 3))
                     lengths[row] += 1
@@ -163,8 +164,8 @@ def test_random_rows_with_common_beginnings() -> None:
                 hits += begin(cache, row, prompt)
                 lengths[row] = len(prompt)
             check_integrity(cache.tables, lengths, cache)
-        for row in list(lengths):
-            end(cache, row, lengths.pop(row))
+        for row in lengths:
+            end(cache, row)
         check_integrity(cache.tables, {}, cache)
         assert pool.blocks_in_use == 0
         evicted += cache.forgotten
@@ -237,7 +238,7 @@ def writer_of_cached_cells_lost(cache: PrefixCache) -> None:
 def test_integrity_notices(damage: Callable[[PrefixCache], None]) -> None:
     cache, prompt = cache_of(), list(range(8))
     begin(cache, 2, list(range(40, 48)))
-    end(cache, 2, 8)
+    end(cache, 2)
     begin(cache, 0, prompt)
     assert begin(cache, 1, prompt) == 6
     lengths = {0: 8, 1: 8}
