@@ -36,9 +36,9 @@ class KVConfig:
     owned and computed ("propagate").
 
     `prefix_cache`: prompts that begin alike share K and V of what was computed once, in blocks of `prefix_block` tokens
-    (`kv.prefix_cache`). Off by default: the simulator knows no such cache, so that its prefill is an upper bound of the
-    engine's and its decisions are others; and who shares a server can tell from the time to the first token whether
-    somebody sent the same beginning before.
+    (`kv.prefix_cache`). Off by default: the simulator knows no such cache, charges every prompt token and decides
+    differently; and who shares a server can tell from the time to the first token whether somebody sent the same
+    beginning before. See docs/prefix-cache.md.
     """
 
     capacity_tokens: int

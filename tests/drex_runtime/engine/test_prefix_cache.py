@@ -335,3 +335,36 @@ def test_switched_off_nothing_is_looked_up() -> None:
     assert not any(output.cached_tokens for output in outputs)
     with pytest.raises(InputError, match="prefix_block"):
         KVConfig(64, prefix_cache=True, prefix_block=0)
+
+
+def test_log_probabilities_differ_by_rounding_alone() -> None:
+    """What is read is what was computed; only the rest of the prompt is cut into other chunks."""
+    model, random = model_with(1, "0.3"), Random(4)
+    params = SamplingParams(max_tokens=6, ignore_eos=True, logprobs=0)
+    prompts = family_of_prompts(random, 12)
+    plain = LLM(model, max_num_seqs=1, clock=FakeClock()).generate(prompts, params)
+    cached = cached_llm(model, max_num_seqs=1).generate(prompts, params)
+    assert any(output.cached_tokens for output in cached)
+    largest = max(abs(one.value - two.value) for before, after in zip(plain, cached, strict=True)
+                  for one, two in zip(before.logprobs, after.logprobs, strict=True))
+    print(f"largest difference of a log probability: {largest:.1e}")
+    assert largest < 1e-4
+
+
+def test_a_prompt_that_must_wait_holds_up_those_behind_it_but_not_those_with_a_place(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = cached_llm(model_with(1), prefill_tokens=5).engine
+    begun, first, behind = (engine.intake.live([at] * 20, FREE, arrival=0, request_id=number)
+                            for at, number in ((3, 1), (4, 0), (5, 2)))
+    engine.submit(begun)
+    engine.step()
+    engine.submit(first)  # before `begun` in the queue, as one that was preempted is
+    engine.submit(behind)
+    with monkeypatch.context() as patched:
+        patched.setattr(engine.runner, "can_hold", lambda placed: first not in placed)
+        for _ in range(3):
+            engine.step()
+        assert (begun.prefilled, first.row, behind.row) == (20, -1, -1)
+    engine.run()
+    assert {sequence.finished for sequence in (begun, first, behind)} == {"length"}
+    assert_nothing_is_held(engine)

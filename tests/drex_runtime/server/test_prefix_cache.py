@@ -47,8 +47,9 @@ def test_usage_and_metrics_count_cached_tokens_and_the_text_stays(cached: Runnin
 
 def test_the_official_client_reads_cached_tokens_from_a_stream(cached: Running) -> None:
     client = openai.OpenAI(base_url=f"{cached.url}/v1", api_key="none", max_retries=0)
-    asked: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": f"class A:\n{PROMPT}"}], "max_tokens": 4,
-                             "temperature": 0, "stream": True, "stream_options": {"include_usage": True}}
+    message = {"role": "user", "content": f"class A:\n{PROMPT}"}
+    asked: dict[str, Any] = {"model": MODEL, "messages": [message], "max_tokens": 4, "temperature": 0,
+                             "stream": True, "stream_options": {"include_usage": True}}
     used = [list(client.chat.completions.create(**asked))[-1].usage for _ in range(2)]
     assert [usage.prompt_tokens_details.cached_tokens > 0 for usage in used] == [False, True]
 
