@@ -127,6 +127,7 @@ class Engine:
             state = self.runner.prefill(chunks) if chunks else None
             for sequence, count in prompts:
                 sequence.prefilled += count
+                self.runner.memory.computed(sequence)
             new = [sequence for sequence, _ in prompts if sequence.is_prefilled and not sequence.emitted]
             if new and state is not None:
                 at = [at for at, (sequence, _) in enumerate(prompts) if sequence in new]
@@ -298,4 +299,6 @@ class Engine:
     def check(self) -> None:
         """Check that the KV cache leaks nothing and owns nothing twice. KVPoolError otherwise."""
         held = [sequence for sequence in self.scheduler.at_row if sequence is not None]
-        check_integrity(self.runner.memory.tables, {sequence.row: sequence.positions for sequence in held})
+        memory = self.runner.memory
+        check_integrity(memory.tables, {sequence.row: sequence.positions for sequence in held},
+                        None if memory.prefixes is None else memory.prefixes.cache)

@@ -32,6 +32,8 @@ def generate(
                        "layer's entry, no memory) or propagate (K, V of its exit state).")] = "share",
     stay: Annotated[str, typer.Option(help="What a ready row emits that had to stay: commit (its ramp's token) or "
                     "deep (what it says further on).")] = "commit",
+    enable_prefix_caching: Annotated[bool, typer.Option("--enable-prefix-caching", help="Prompts that begin alike "
+                                     "share K and V of what was computed once. Simulators do not model it.")] = False,
     max_num_seqs: Annotated[int, typer.Option(help="N, requests in flight.")] = 16,
     max_batch_rows: Annotated[int | None, typer.Option(help="Rows per launch. Default: N.")] = None,
     record: Annotated[Path | None, typer.Option(help="Record lengths, depths and confidences of every request: a "
@@ -62,7 +64,7 @@ def generate(
     opened = open_model(model, exit_threshold, thresholds, kv_fill)
     llm = LLM(opened.model, policy=table, settings=settings, profile=load_profile(profile) if profile else None,
               max_num_seqs=max_num_seqs, batch_max=max_batch_rows, tokenizer=opened.tokenizer, stay=stay,
-              kv=kv_of(opened.model, max_num_seqs, None, None, kv_fill))
+              kv=kv_of(opened.model, max_num_seqs, None, None, kv_fill, enable_prefix_caching))
     timeline = TimelineObserver(llm.engine) if trace_out else None
     begun = time.perf_counter()
     with (Recorder(record, llm.engine, model=opened.folder.name) if record else nullcontext(),
@@ -92,6 +94,8 @@ def print_run(llm: LLM, outputs: list[RequestOutput], seconds: float) -> None:
     saved = counted.cells_shared * llm.engine.runner.memory.pool.bytes_per_cell
     print(f"  KV cells owned {counted.cells_owned}, shared for skipped layers {counted.cells_shared} "
           f"({saved / 2**20:.2f} MiB saved), preemptions {counted.preemptions}")
+    if llm.engine.runner.memory.prefixes is not None:
+        print(f"  prefix cache: {counted.prefix_cache_hits} of {counted.prefix_cache_queries} prompt tokens were there")
     if counted.stayed_tokens:
         print(f"  tokens of rows that had to stay {counted.stayed_tokens}, of these other than the ramp's "
               f"{counted.drifted_tokens}")

@@ -60,8 +60,8 @@ class RequestStream:
     Raises EngineError from the iteration if the engine died, LimitError if the client did not read.
     """
 
-    def __init__(self, engine: AsyncEngine, sequences: Items[Sequence]) -> None:
-        self.sequences = tuple(sequences)
+    def __init__(self, engine: AsyncEngine, sequences: Items[Sequence], outputs_per_prompt: int = 1) -> None:
+        self.sequences, self.outputs_per_prompt = tuple(sequences), outputs_per_prompt
         self.open = len(self.sequences)
         self._engine = engine
         self._deltas: deque[TokenDelta] = deque()
@@ -179,7 +179,7 @@ class AsyncEngine:
         self._admit(len(prompts) * params.n)
         sequences = await asyncio.to_thread(self._sequences, prompts, params)
         self._admit(len(sequences))  # the world may have changed meanwhile
-        stream = RequestStream(self, sequences)
+        stream = RequestStream(self, sequences, params.n)
         if not sequences:
             return stream
         tokenizer = self.llm.tokenizer

@@ -98,7 +98,8 @@ class LLM:
         text = whole_text(self.tokenizer, sequence.params, sequence.output_ids, sequence.finished, sequence.stop_ids)
         return RequestOutput(sequence.spec.id, sequence.prompt_ids, tuple(sequence.output_ids), text,
                              sequence.finished, tuple(sequence.depths), tuple(bounds[d - 1] for d in sequence.depths),
-                             sequence.spec.arrival, tuple(sequence.times), tuple(sequence.logprobs))
+                             sequence.spec.arrival, tuple(sequence.times), tuple(sequence.logprobs),
+                             sequence.cached or 0)
 
     def _ids(self, prompt: Prompt) -> Items[int]:
         if not isinstance(prompt, str):

@@ -16,8 +16,10 @@ import numpy as np
 import torch
 
 from drex_runtime.errors import InputError
+from drex_runtime.execution.prefixes import Prefixes
 from drex_runtime.execution.requests import Sequence
 from drex_runtime.kv.pool import CellLayout, KVPool, blocks_needed
+from drex_runtime.kv.prefix_cache import PrefixCache
 from drex_runtime.kv.tables import KVTables
 from drex_runtime.model import ModelConfig
 
@@ -32,6 +34,11 @@ class KVConfig:
     module. `watermark`: share of the superblocks that likely admission leaves free. `fill`: what deeper layers keep of
     a token that left early: its exit layer's entry, without owning memory ("share"), or K and V of its exit state,
     owned and computed ("propagate").
+
+    `prefix_cache`: prompts that begin alike share K and V of what was computed once, in blocks of `prefix_block` tokens
+    (`kv.prefix_cache`). Off by default: the simulator knows no such cache, charges every prompt token and decides
+    differently; and who shares a server can tell from the time to the first token whether somebody sent the same
+    beginning before. See docs/prefix-cache.md.
     """
 
     capacity_tokens: int
@@ -41,9 +48,12 @@ class KVConfig:
     admission: Literal["likely", "full"] = "likely"
     watermark: float = 0.02
     fill: Literal["share", "propagate"] = "share"
+    prefix_cache: bool = False
+    prefix_block: int = 16
 
     def __post_init__(self) -> None:
-        for name, value in (("capacity_tokens", self.capacity_tokens), ("sequences", self.sequences)):
+        for name, value in (("capacity_tokens", self.capacity_tokens), ("sequences", self.sequences),
+                            ("prefix_block", self.prefix_block)):
             if value < 1:
                 raise InputError("kv", name, value, "1 or more")
         if self.admission not in ("likely", "full"):
@@ -65,6 +75,7 @@ class KVMemory:
         blocks = config.sequences * blocks_needed(config.capacity_tokens, layers, block_cells)
         self.pool = KVPool(layers, blocks, block_cells, model.num_kv_heads, model.head_dim, dtype, config.layout)
         self.tables = KVTables(self.pool, num_rows)
+        self.prefixes = Prefixes(PrefixCache(self.tables, config.prefix_block)) if config.prefix_cache else None
         self.admission, self.fill = config.admission, config.fill
         self.reserve = ceil(config.watermark * blocks) if config.admission == "likely" else 0
         self._promised: dict[int, int] = {}  # superblocks by row
@@ -80,9 +91,30 @@ class KVMemory:
 
     def can_hold(self, sequences: Items[Sequence]) -> bool:
         """Whether these further requests fit beside what is promised already (and the watermark, but for the first)."""
-        free = len(self.pool.free_blocks) - self._outstanding()
+        free = self.available(sequences) - self._outstanding()
         reserve = self.reserve if self._promised or len(sequences) > 1 else 0
-        return sum(self.pool.blocks_for(self.positions_of(each)) for each in sequences) + reserve <= free
+        needed = sum(self.pool.blocks_for(self.positions_of(each) - self.cached(each)) for each in sequences)
+        return needed + reserve <= free
+
+    def cached(self, sequence: Sequence) -> int:
+        """Prompt tokens that the prefix cache would spare this request, which has no place, if it got one now."""
+        return 0 if self.prefixes is None else self.prefixes.hit(sequence).tokens
+
+    def available(self, placing: Items[Sequence] = ()) -> int:
+        """Superblocks that are free, or will be when unused cache entries are evicted.
+
+        Without those that the requests `placing`, which have no place yet, would begin with.
+        """
+        free = len(self.pool.free_blocks)
+        if self.prefixes is None:
+            return free
+        return free + int(self.prefixes.cache.evictable(self.prefixes.spared(placing)).sum())
+
+    def make_free(self, blocks: int, placing: Items[Sequence] = ()) -> None:
+        """Evict cache entries until so many superblocks are free, `available` permitting."""
+        missing = blocks - len(self.pool.free_blocks)
+        if missing > 0 and self.prefixes is not None:
+            self.prefixes.cache.evict(missing, self.prefixes.spared(placing))
 
     def _outstanding(self) -> int:
         """Superblocks promised and not taken yet."""
@@ -91,13 +123,22 @@ class KVMemory:
         held = np.bincount(self.pool.block_row[self.pool.block_row >= 0], minlength=max(self._promised) + 1)
         return sum(max(0, promised - int(held[row])) for row, promised in self._promised.items())
 
-    def promise(self, sequence: Sequence) -> None:
-        """Set memory for this request, which has a row now, aside."""
-        self._promised[sequence.row] = self.pool.blocks_for(self.positions_of(sequence))
+    def promise(self, sequence: Sequence) -> int:
+        """Set memory for this request, which has a row now, aside; returns the cached prompt tokens it begins with."""
+        cached = 0 if self.prefixes is None else self.prefixes.adopt(sequence)
+        self._promised[sequence.row] = self.pool.blocks_for(self.positions_of(sequence) - cached)
+        return cached
+
+    def computed(self, sequence: Sequence) -> None:
+        """`sequence.prefilled` tokens of its prompt have their K and V: later prompts may begin with them."""
+        if self.prefixes is not None:
+            self.prefixes.enter(sequence)
 
     def release(self, sequence: Sequence) -> None:
-        """The request leaves its row: what it holds and was promised is free."""
-        self.tables.release(sequence.row, sequence.positions)
+        """The request leaves its row: what it holds and was promised is free (or kept by the cache while unneeded)."""
+        self.tables.release(sequence.row)
+        if self.prefixes is not None:
+            self.prefixes.leave(sequence.row)
         del self._promised[sequence.row]
 
     def missing_for_pass(self, rows: Items[int], segment: int) -> int:

@@ -18,10 +18,11 @@ class Sequence:
 
     `spec` is its record (scripted depths, or full depth assumed, for due dates and the scheduler), `index` its place
     in submission order, `row` its row of the hidden-state buffer (-1: no place), `admitted` the number of the admission
-    that gave it its place, `dates` what its next token has to meet (set as it enters a pool). `latched`: the ramp at
-    which the running token became ready (0: none), `pending` what that ramp chose, `stamped` a RELEASE's time,
-    `offered` what a ramp would have emitted had the row not had to stay (`stay` "deep"). `lost`: inputs after the
-    prompt whose K and V a preemption took and which are still to be replayed.
+    that gave it its place, `dates` what its next token has to meet (set as it enters a pool). `prompt_keys` are the
+    prefix cache's (None: not asked for), `cached` the prompt tokens it held when the request first got a place (None:
+    that is to come). `latched`: the ramp at which the running token became ready (0: none), `pending` what that ramp
+    chose, `stamped` a RELEASE's time, `offered` what a ramp would have emitted had the row not had to stay (`stay`
+    "deep"). `lost`: inputs after the prompt whose K and V a preemption took and which are still to be replayed.
     `error`: what went wrong where `finished` is "error".
     """
 
@@ -34,6 +35,8 @@ class Sequence:
     row: int = -1
     admitted: int = -1
     dates: Dates = NO_DATES
+    prompt_keys: tuple[bytes, ...] | None = None
+    cached: int | None = None
     prefilled: int = 0
     lost: int = 0
     latched: int = 0
@@ -110,7 +113,10 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class RequestOutput:
-    """What a finished request leaves. Times in ticks of the engine's clock; `depths` = emitting segment per token."""
+    """What a finished request leaves. Times in ticks of the engine's clock; `depths` = emitting segment per token.
+
+    `cached_tokens`: prompt tokens that the prefix cache held.
+    """
 
     request_id: int
     prompt_ids: tuple[int, ...]
@@ -122,3 +128,4 @@ class RequestOutput:
     arrival: int
     token_times: tuple[int, ...]
     logprobs: tuple[Logprob, ...] = ()
+    cached_tokens: int = 0

@@ -1,9 +1,10 @@
 """Room: before a launch the KV pool must hold its worst case; what is missing is taken from the youngest request.
 
-The worst case of a pass is every row going on to the last segment, and every parked row that could join doing so. If
-the pool cannot hold that, prompts that have no place yet are left out of the launch, then the request that got its
-place last is preempted, in the launch or not, until the rest fits. It queues again; its prompt and what is out so far
-are processed again (`replay`).
+The worst case of a pass is every row going on to the last segment, and every parked row that could join doing so. What
+unused entries of the prefix cache hold is there for the taking. If the pool cannot hold the worst case even so,
+prompts that have no place yet are left out of the launch, then the request that got its place last is preempted, in
+the launch or not, until the rest fits. It queues again; its prompt and what is out so far are processed again
+(`replay`).
 
 No livelock: the oldest request in flight is preempted by nothing, and alone it always fits (`intake` refuses what does
 not), so it ends; then another is the oldest. A request that comes back gets a new number and is the youngest again.
@@ -29,7 +30,7 @@ class Room:
 
     def make(self, launch: Launch) -> Launch | None:
         """The launch, with those that had to go left out; None if nobody is left."""
-        while self._missing(launch) > len(self._memory.pool.free_blocks):
+        while (missing := self._missing(launch)) > self._memory.available(_placing(launch)):
             victim = self._victim(launch)
             if victim.row >= 0:
                 self._scheduler.preempt(victim)
@@ -38,6 +39,7 @@ class Room:
                              chunks=tuple(chunk for chunk in launch.chunks if chunk[0] is not victim))
             if not launch.batch and not launch.chunks:
                 return None
+        self._memory.make_free(missing, _placing(launch))
         return launch
 
     def _victim(self, launch: Launch) -> Sequence:
@@ -56,3 +58,8 @@ class Room:
         for pool in range(launch.pool + 1, memory.tables.num_segments + 1):
             missing += memory.missing_for_pass(pools.first(pool, room), pool) if room else 0
         return missing
+
+
+def _placing(launch: Launch) -> list[Sequence]:
+    """Prompts that get their place with this launch: what the cache holds of them must stay."""
+    return [sequence for sequence, _ in launch.chunks if sequence.row < 0]

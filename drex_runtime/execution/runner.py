@@ -193,9 +193,18 @@ class Runner:
         """See `Places`."""
         return self.memory.can_hold(sequences)
 
+    def cached_tokens(self, sequence: Sequence) -> int:
+        """See `Places`."""
+        return self.memory.cached(sequence)
+
     def occupy(self, sequence: Sequence) -> None:
         """See `Places`. A request without a prompt starts from the model's seed token at position 0."""
-        self.memory.promise(sequence)
+        sequence.prefilled = self.memory.promise(sequence)
+        if self.memory.prefixes is not None and sequence.cached is None:
+            # Once per request: who comes back from a preemption finds what it computed itself, which is no hit.
+            sequence.cached = sequence.prefilled
+            self.statistics.prefix_cache_queries += sequence.spec.prompt_tokens
+            self.statistics.prefix_cache_hits += sequence.cached
         seed = sequence.params.seed
         self.sampler.admit(sequence.row, sequence.params, sequence.spec.id if seed is None else seed,
                            prompt_ids=sequence.prompt_ids, output_ids=sequence.output_ids, stop_ids=sequence.stop_ids)

@@ -38,6 +38,9 @@ class Places(Protocol):
     def can_hold(self, sequences: Items[Sequence]) -> bool:
         """Whether memory for these further requests is there beside what is promised already."""
 
+    def cached_tokens(self, sequence: Sequence) -> int:
+        """Prompt tokens of a request without a place that need not be computed if it gets one now."""
+
     def occupy(self, sequence: Sequence) -> None:
         """`sequence.row` serves this sequence from now on."""
 
@@ -238,23 +241,33 @@ class Scheduler:
             self.enter(1, sequence, now)
 
     def _prefill_plan(self, now: int) -> list[tuple[Sequence, int]]:
-        """The chunks (sequence, prompt tokens) a PREFILL would process now."""
-        budget = self.config.prefill_tokens
+        """The chunks (sequence, prompt tokens) a PREFILL would process now.
+
+        Prompts get places in the queue's order; one that must wait holds up those behind it, but not the rest of a
+        prompt that has a place already (with a prefix cache one may have got in for less memory).
+        """
+        budget, placing, begun = self.config.prefill_tokens, True, len(self._prefilling)
         free, chunks, placed = len(self._free_rows), list[tuple[Sequence, int]](), list[Sequence]()
         for sequence in self.waiting:
+            if not placing and not begun:
+                break
             if not sequence.unprocessed:
                 continue
+            begun -= sequence.row >= 0
             if sequence.spec.arrival > now or (budget is not None and budget <= 0):
                 break
+            left = sequence.unprocessed
             if sequence.row < 0:
-                if free <= 0:
-                    break
+                placing = placing and free > 0
+                if not placing:
+                    continue
+                left -= self.places.cached_tokens(sequence)
                 placed.append(sequence)
                 if not self.places.can_hold(placed):
                     self.delayed_by_memory += 1
-                    break
+                    placing = False
+                    continue
                 free -= 1
-            left = sequence.unprocessed
             chunk = left if budget is None else min(left, budget)
             budget = None if budget is None else budget - chunk
             chunks.append((sequence, chunk))

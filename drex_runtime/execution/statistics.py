@@ -16,7 +16,8 @@ class Statistics:
     """Counters of a run. Rows are hidden states of d elements, cells are K and V of one token at one layer.
 
     Hidden states move only where a segment reads its rows by index and writes them back (on the GPU that is fused
-    into its first and last kernel); split, park, join and flush move none, and no K or V ever.
+    into its first and last kernel); split, park, join and flush move none, and no K or V ever. `prefix_cache_queries`
+    and `prefix_cache_hits` are prompt tokens of requests that first got a place: all, and those that the cache held.
     """
 
     launches: int = 0
@@ -34,6 +35,8 @@ class Statistics:
     cells_owned: int = 0
     cells_shared: int = 0
     prompt_cells_gathered: int = 0
+    prefix_cache_queries: int = 0
+    prefix_cache_hits: int = 0
     tokens: int = 0
     early_tokens: int = 0
     stayed_tokens: int = 0

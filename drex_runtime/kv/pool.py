@@ -4,6 +4,10 @@ A *cell* holds K and V of one token at one layer. A *slot* is the run of cells a
 per layer: `base`, `base + stride`, ... Superblocks are equal, so that segments of different depth trade memory
 without fragmenting it. One row per superblock keeps a row's cells of one layer together: reading them scattered
 over the pool, interleaved with other rows', took an order of magnitude longer.
+
+A superblock is written by one row, but prompts may share its cells (`kv.prefix_cache`), so references are counted: of
+rows (the one that writes it, and each that reads cached cells in it) and of cache entries. It is free when there are
+none, *idle* when only cache entries are left.
 Source: design of the runtime, section KV cache; superblocks after vLLM's page pool (Kwon et al., SOSP 2023).
 """
 
@@ -53,8 +57,10 @@ class KVPool:
         self.steps = (1,) * len(self.segment_layers) if by_layer else self.segment_layers  # from slot to slot
         shape = (1 + num_blocks * block_cells, num_kv_heads, head_dim)
         self.keys, self.values = torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype)
-        self.block_row = np.full(num_blocks, -1, dtype=np.int64)  # -1: in nobody's use
+        self.block_row = np.full(num_blocks, -1, dtype=np.int64)  # the row that writes it; -1: none (any more)
         self.block_segment = np.zeros(num_blocks, dtype=np.int64)
+        self.row_uses = np.zeros(num_blocks, dtype=np.int64)
+        self.cache_uses = np.zeros(num_blocks, dtype=np.int64)
         self._free = np.arange(num_blocks - 1, -1, -1)
         self._top = num_blocks
 
@@ -70,8 +76,14 @@ class KVPool:
 
     @property
     def blocks_in_use(self) -> int:
-        """Superblocks that rows hold."""
-        return self.num_blocks - self._top
+        """Superblocks that rows hold; idle ones can be had at any time and do not count."""
+        return self.num_blocks - self._top - int(self.idle.sum())
+
+    @property
+    def idle(self) -> NDArray[np.bool_]:
+        """`[num_blocks]`: whether nothing but cache entries holds a superblock."""
+        mask: NDArray[np.bool_] = (self.cache_uses > 0) & (self.row_uses == 0)
+        return mask
 
     @property
     def free_blocks(self) -> Cells:
@@ -92,13 +104,36 @@ class KVPool:
             raise KVPoolError(f"the KV pool of {self.num_blocks} superblocks of {self.block_cells} cells is full")
         self._top -= len(rows)
         blocks = self._free[self._top:self._top + len(rows)][::-1].copy()
-        self.block_row[blocks], self.block_segment[blocks] = rows, segment
+        self.block_row[blocks], self.block_segment[blocks], self.row_uses[blocks] = rows, segment, 1
         return blocks
 
     def give_back(self, blocks: Cells) -> None:
-        """These superblocks are in nobody's use. KVPoolError if one is not in use now (or named twice)."""
-        if (self.block_row[blocks] < 0).any() or np.unique(blocks).size != blocks.size:
+        """A row's reference less for each; who has none left is free. KVPoolError if there were none (or too few)."""
+        self._drop(self.row_uses, blocks)
+
+    def borrow(self, blocks: Cells) -> None:
+        """A row's reference more for each: it reads cells there that another row wrote. KVPoolError if one is free."""
+        self._add(self.row_uses, blocks)
+
+    def keep(self, blocks: Cells) -> None:
+        """A cache entry's reference more for each. KVPoolError if one is free."""
+        self._add(self.cache_uses, blocks)
+
+    def let_go(self, blocks: Cells) -> None:
+        """A cache entry's reference less for each; as `give_back`."""
+        self._drop(self.cache_uses, blocks)
+
+    def _add(self, uses: Cells, blocks: Cells) -> None:
+        if (self.row_uses[blocks] + self.cache_uses[blocks] < 1).any():
+            raise KVPoolError(f"superblocks {blocks.tolist()}: one of them is used after it was freed")
+        uses += np.bincount(blocks, minlength=self.num_blocks)
+
+    def _drop(self, uses: Cells, blocks: Cells) -> None:
+        counts = np.bincount(blocks, minlength=self.num_blocks)
+        if (counts > uses).any():
             raise KVPoolError(f"superblocks {blocks.tolist()}: one of them is freed twice")
-        self.block_row[blocks], self.block_segment[blocks] = -1, 0
-        self._free[self._top:self._top + blocks.size] = blocks[::-1]
-        self._top += blocks.size
+        uses -= counts
+        freed = np.flatnonzero((counts > 0) & (self.row_uses == 0) & (self.cache_uses == 0))
+        self.block_row[freed], self.block_segment[freed] = -1, 0
+        self._free[self._top:self._top + freed.size] = freed[::-1]
+        self._top += freed.size

@@ -87,11 +87,24 @@ class KVTables:
         self.base[segment:, rows, positions] = cells
         self.stride[segment:, rows, positions] = 0
 
-    def release(self, row: int, length: int) -> None:
-        """Free everything a row owns and forget its first `length` positions."""
-        self.pool.give_back(np.flatnonzero(self.pool.block_row == row))
-        self.base[:, row, :length] = SCRATCH
-        self.stride[:, row, :length] = 0
+    def alias(self, row: int, bases: Cells) -> None:
+        """The row's first positions read the slots `bases[segments, positions]`, which another row computed."""
+        count = bases.shape[1]
+        self.reserve(count)
+        self.base[:, row, :count] = bases
+        self.stride[:, row, :count] = np.array(self.pool.strides)[:, None]
+
+    def blocks_of(self, bases: Cells) -> Cells:
+        """The superblocks, each once, that these slots lie in."""
+        return np.unique((bases - 1) // self.pool.block_cells)
+
+    def release(self, row: int) -> None:
+        """Give back what a row owns and forget its positions, those a launch broke down on included."""
+        own = np.flatnonzero(self.pool.block_row == row)
+        self.pool.block_row[own] = -1  # the cache may hold on to some: nobody writes there any more
+        self.pool.give_back(own)
+        self.base[:, row] = SCRATCH
+        self.stride[:, row] = 0
         self.slots_left[:, row] = 0
 
     def cells(self, segment: int, row: int, length: int, offset: int) -> Cells:

@@ -129,21 +129,29 @@ class _EngineState:
                    max(0, metrics.engine.unfinished - running)),
                   ("kv_cache_usage_perc", "Share of KV superblocks in use, 0 to 1",
                    pool.blocks_in_use / pool.num_blocks))
+        counted = engine.statistics
+        lookups = (("prefix_cache_queries", "Prompt tokens looked up in the prefix cache",
+                    counted.prefix_cache_queries),
+                   ("prefix_cache_hits", "Prompt tokens that the prefix cache held", counted.prefix_cache_hits))
         for prefix in PREFIXES:
             for name, text, value in gauges:
                 gauge = GaugeMetricFamily(f"{prefix}:{name}", text, labels=("model_name",))
                 gauge.add_metric(labels, value)
                 yield gauge
+            for name, text, tokens in lookups:
+                counter = CounterMetricFamily(f"{prefix}:{name}", text, labels=("model_name",))
+                counter.add_metric(labels, tokens)
+                yield counter
         sizes = GaugeMetricFamily("drex:pool_size", "Rows that wait before a segment",
                                   labels=("model_name", "segment"))
         for segment in range(1, engine.runner.num_segments + 1):
             sizes.add_metric((*labels, str(segment)), engine.scheduler.pools.size(segment))
         yield sizes
         for name, text in FROM_STATISTICS:
-            counted = getattr(engine.statistics, name, None)
-            if counted is not None:
+            count = getattr(counted, name, None)
+            if count is not None:
                 counter = CounterMetricFamily(f"drex:{name}", text, labels=("model_name",))
-                counter.add_metric(labels, counted)
+                counter.add_metric(labels, count)
                 yield counter
         rules = CounterMetricFamily("drex:launches_by_rule", "Launches by rule and first segment (0: prefill)",
                                     labels=("model_name", "rule", "segment"))

@@ -29,6 +29,7 @@ class Answer:
     top: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int | None = None
     id: str = ""
     created: int = field(default_factory=lambda: int(time.time()))
     _offsets: dict[int, int] = field(default_factory=dict)
@@ -41,10 +42,11 @@ class Answer:
         kind = ("chat.completion.chunk" if chunk else "chat.completion") if self.chat else "text_completion"
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
-    def usage(self) -> dict[str, int]:
-        """Token counts."""
+    def usage(self) -> dict[str, Any]:
+        """Token counts; those from the prefix cache (`cached_tokens`) if the server has one."""
+        details = {} if self.cached_tokens is None else {"prompt_tokens_details": {"cached_tokens": self.cached_tokens}}
         return {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens,
-                "total_tokens": self.prompt_tokens + self.completion_tokens}
+                "total_tokens": self.prompt_tokens + self.completion_tokens, **details}
 
     # ---- whole --------------------------------------------------------------------------------------------
     def whole(self, outputs: Items[list[TokenDelta]]) -> dict[str, Any]:

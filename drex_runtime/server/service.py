@@ -107,6 +107,7 @@ class Service:
             outputs = await self._collected(stream, request)
         except DrexError as error:
             raise as_api_error(error) from error
+        answer.cached_tokens = self._cached_tokens(stream)
         return JSONResponse(answer.whole(outputs))
 
     # ---- after it -----------------------------------------------------------------------------------------
@@ -147,6 +148,7 @@ class Service:
                 for chunk in answer.chunks(delta):
                     yield event(chunk)
             if answer.with_usage:
+                answer.cached_tokens = self._cached_tokens(stream)
                 yield event(answer.last())
         except DrexError as error:
             told = as_api_error(error)
@@ -155,6 +157,12 @@ class Service:
         finally:
             self._close(stream)
         yield DONE
+
+    def _cached_tokens(self, stream: RequestStream) -> int | None:
+        """Prompt tokens of a request from the prefix cache, each prompt counted once, as its first output found it."""
+        if self.engine.llm.engine.runner.memory.prefixes is None:
+            return None
+        return sum(sequence.cached or 0 for sequence in stream.sequences[::stream.outputs_per_prompt])
 
     def _close(self, stream: RequestStream) -> None:
         if stream.open:

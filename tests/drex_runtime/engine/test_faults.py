@@ -9,8 +9,10 @@ import pytest
 
 from drex_runtime.engine import Engine
 from drex_runtime.errors import EngineError
+from drex_runtime.execution import runner
 from drex_runtime.execution.clock import FakeClock
 from drex_runtime.execution.llm import LLM
+from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.observer import Observer
 from drex_runtime.execution.params import SamplingParams
 from drex_runtime.execution.requests import Sequence
@@ -74,6 +76,25 @@ def test_only_the_requests_of_the_broken_launch_fail(place: str, count: int) -> 
     assert generate(llm, [GOLDEN], FREE) == expected
 
 
+@pytest.mark.parametrize("count", [2, 5, 7])
+@pytest.mark.parametrize("prefix_cache", [False, True])
+def test_a_forward_that_breaks_down_within_a_prompt(count: int, prefix_cache: bool,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some layers of a chunk have their K and V by then, the later ones do not."""
+    model = model_with(2, threshold="0.05")
+    expected = generate(LLM(model), [GOLDEN * 5], FREE)
+    kv = KVConfig(64, sequences=3, prefix_cache=prefix_cache, prefix_block=2)
+    llm = LLM(model, max_num_seqs=3, prefill_tokens=4, clock=FakeClock(), kv=kv)
+    engine = llm.engine
+    sequence = engine.submit(engine.intake.live(GOLDEN * 5, FREE, arrival=0))
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, "attend_chunk", failing_at(count, runner.attend_chunk))
+        engine.run()
+    engine.check()
+    assert sequence.finished == "error" and engine.runner.memory.pool.blocks_in_use == 0
+    assert generate(llm, [GOLDEN * 5], FREE) == expected
+
+
 @pytest.mark.parametrize("policy", ["threshold", "no-exit"])
 def test_a_sampler_that_fails_on_one_request_costs_only_that_one(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_with(2, threshold="0.05")
@@ -115,7 +136,7 @@ def test_books_that_do_not_add_up_after_a_fault_end_the_engine(monkeypatch: pyte
     for prompt in PROMPTS:
         engine.submit(engine.intake.live(prompt, FREE, arrival=0))
     engine.step()
-    monkeypatch.setattr(engine.runner.memory.tables, "release", lambda row, length: None)
+    monkeypatch.setattr(engine.runner.memory.tables, "release", lambda row: None)
     monkeypatch.setattr(engine.runner, "segment", failing_at(1, engine.runner.segment))
     with pytest.raises(EngineError, match="fault in call 1"):
         engine.run()

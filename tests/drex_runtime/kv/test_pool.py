@@ -70,8 +70,8 @@ def test_promised_memory_suffices() -> None:
                 if sum(map(tables.pool.blocks_for, (*promised.values(), most))) <= blocks:
                     promised[row], lengths[row] = most, 0
             elif lengths[row] == promised[row] or random.random() < 0.03:
-                tables.release(row, lengths.pop(row))
-                del promised[row]
+                tables.release(row)
+                del promised[row], lengths[row]
             else:
                 grow(tables, row, lengths[row], random.randint(1, 3))
                 lengths[row] += 1
