@@ -13,11 +13,13 @@ from statistics import median
 from drex_runtime.engine import Engine
 from drex_runtime.errors import DrexError
 from drex_runtime.execution.clock import FakeClock
+from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.scripted import finished_run, submit_workload
 from drex_runtime.model import EarlyExitLlama
 from drex_runtime.policies import BoundPolicy
 from drex_runtime.profiling.measure import Timer
 from drex_runtime.records import Workload
+from drex_runtime.records.profile import KVFill
 from drex_runtime.records.ticks import TICKS_PER_SECOND
 from drex_runtime.simulator import EventKind, LaunchRecord, Log, Run, simulate
 
@@ -61,15 +63,18 @@ class Replay:
 
 
 def replay(model: EarlyExitLlama, policy: BoundPolicy, workload: Workload, *, seed: int = 0,
-           timer: Timer = time.perf_counter_ns) -> Replay:
-    """Run `workload` on the engine and in the simulator. `timer` in ns, that of the profile.
+           timer: Timer = time.perf_counter_ns, kv_fill: KVFill | None = None) -> Replay:
+    """Run `workload` on the engine and in the simulator. `timer` in ns, that of the profile. `kv_fill` of the engine:
+    by default the one that the profile was measured with (share if it does not say), whose price the simulator knows.
 
     Raises ReplayMismatchError if a launch differs.
     """
     log = Log(keep_steps=False)
     simulate(policy, workload, log=log)
     launches: list[LaunchRecord] = []
-    engine = Engine(model, policy, clock=FakeClock(), launches=launches)
+    kv = KVConfig(model.config.max_positions, sequences=policy.config.max_num_seqs,
+                  fill=kv_fill or policy.profile.meta.kv_fill or "share")
+    engine = Engine(model, policy, clock=FakeClock(), kv=kv, launches=launches)
     sequences = submit_workload(engine, workload, seed=seed)
     measured: list[int] = []
     while engine.has_work:
