@@ -163,6 +163,8 @@ def test_the_command_writes_json_and_picture_with_a_reference_row(tmp_path: Path
     assert data["schema"] == "drex-bench/1" and len(data["rows"]) == 4
     assert [row["batch"] for row in data["reference"]] == [2]
     assert all(len(row["rounds"]) == 2 and row["rounds"][0]["tokens"] == 16 for row in data["rows"])
+    assert "level 50.0%: the widest that 2 rounds give; 95% needs 6 or more" in out and data["kv_fills"] is None
+    assert "WARNING: the shortest runs last" in out and "--num-prompts" in out
     assert picture.read_text().startswith("<svg") and "no-exit" in picture.read_text()
 
 
