@@ -38,13 +38,14 @@ class PoolSize:
 
 
 def pool_size(text: str, model: EarlyExitLlama, max_num_seqs: int, tokens: int,
-              block_cells: int | None = None) -> PoolSize:
-    """The largest whole number of requests of `tokens` tokens that `text` has room for.
+              block_tokens: int = TOKENS_PER_BLOCK) -> PoolSize:
+    """The largest whole number of requests of `tokens` tokens that `text` has room for. `block_tokens`: of the longest
+    segment, per superblock; a request holds whole ones of each segment, so coarse ones hide what sharing saves.
 
     InputError if that is none, or more than `max_num_seqs`: then memory limits nobody and there is nothing to compare.
     """
     layers = [model.config.kv_layers(segment) for segment in range(1, model.config.num_segments + 1)]
-    cells = block_cells or TOKENS_PER_BLOCK * max(layers)
+    cells = block_tokens * max(layers)
     per_cell = 2 * model.config.num_kv_heads * model.config.head_dim * model.head_weight.element_size()
     each = blocks_needed(tokens, layers, cells) * cells * per_cell
     asked = _asked(text, max_num_seqs * each)

@@ -98,7 +98,8 @@ def _load(row: Row) -> str:
 def _fills(found: FillComparison) -> Iterator[str]:
     yield ""
     yield (f"KV fills at equal pool bytes: {found.pool.bytes} bytes (room for {found.pool.sequences} requests of "
-           f"{found.pool.tokens} tokens at full depth), policy {found.policy}, same workloads; one further run each "
+           f"{found.pool.tokens} tokens at full depth, superblocks of {found.pool.block_cells} cells), policy "
+           f"{found.policy}, same workloads; one further run each "
            f"for what is in flight, mean over steps")
     yield (f"| exit rate | KV fill | requests in flight | most | preempted per run | tokens/s "
            f"| ratio to {found.against} (min-max) | interval of the median | cells per token | bytes saved |")

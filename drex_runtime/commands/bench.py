@@ -46,6 +46,9 @@ def bench(
                         "token; throughput as a ratio to the last one named.", show_default=False)] = None,
     kv_bytes: Annotated[str, typer.Option(help="Its pool: bytes such as 512K or 8M, or a share of what N requests of "
                         "the full length need; rounded down to whole requests.")] = "25%",
+    kv_block_tokens: Annotated[int, typer.Option(help="Its superblocks, in tokens of the longest segment. Requests "
+                               "hold whole ones: far shorter than a request, or they hide what a fill saves.", min=1,
+                               max=4096)] = 32,
     rounds: Annotated[int, typer.Option(help="Interleaved rounds; from 6 on, the interval of a median ratio has a "
                       "level of 95 % or more.", min=1)] = 6,
     reference: Annotated[str | None, typer.Option(help="transformers: its generate beside no-exit.")] = None,
@@ -108,7 +111,7 @@ def bench(
     cases = cases_of(traffic, opened.model.config.num_segments, costs.tick if costs else "ns", dataset)
     longest = max(item.prompt_tokens + item.output_tokens for case in cases for item in case.workload.requests)
     longest = min(longest, opened.model.config.max_positions)
-    pool = pool_size(kv_bytes, opened.model, max_num_seqs, longest) if fills else None
+    pool = pool_size(kv_bytes, opened.model, max_num_seqs, longest, kv_block_tokens) if fills else None
     contestants = [Contestant(entry, opened.model, config, profile=costs, max_model_len=longest, stay=stay,
                               kv=kv_of(opened.model, max_num_seqs, longest, None, kv_fill)) for entry in entries]
     with progress("benchmarking") as tell:

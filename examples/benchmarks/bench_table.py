@@ -57,7 +57,8 @@ def fill_table(fills: SavedFills) -> Iterator[str]:
 
 def report(bench: SavedBench) -> Iterator[str]:
     """What ran where, then the tables."""
-    about = {"model": "?", "command": "drex bench", "max_num_seqs": "?", "threads": "?", "date": "no date", "device": "?", **bench.about}
+    unsaid = dict.fromkeys(("model", "command", "max_num_seqs", "device", "threads", "date"), "?")
+    about = {**unsaid, **bench.about}
     yield f"`{about['command']}`"
     yield ""
     yield (f"Measured: {about['model']}, N = {about['max_num_seqs']}, {about['device']}, {about['threads']} torch "

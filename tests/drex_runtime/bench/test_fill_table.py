@@ -28,7 +28,7 @@ FLUSH_NOW = Entry("flush-now", shipped_policy("flush-now"), {})
 def test_at_equal_bytes_sharing_keeps_more_requests_in_flight() -> None:
     model = model_with(1)
     traffic = Traffic((Fraction(0), Fraction(4, 5)), Fraction(0), 24, 0, 60, Arrivals(), 0)
-    pool = pool_size("25%", model, 16, 64, block_cells=16)  # that of tests/drex_runtime/engine/test_fills.py
+    pool = pool_size("25%", model, 16, 64, block_tokens=8)  # that of tests/drex_runtime/engine/test_fills.py
     found = compare_fills(FLUSH_NOW, model, ServerConfig(16, 16), cases_of(traffic, 2, "ns"), ("share", "propagate"),
                           pool, slo=Slo(), rounds=1, seed=0)
     assert pool.sequences == 4 and found.against == "propagate"
@@ -53,7 +53,7 @@ def test_both_pools_have_the_bytes_that_are_printed() -> None:
         held = Contestant(FLUSH_NOW, model, config, max_model_len=40, kv=pool.config(fill)).engine.runner.memory.pool
         assert held.num_blocks * held.block_cells * held.bytes_per_cell == pool.bytes
     assert pool_size(f"{pool.bytes + 1}", model, 8, 40) == pool
-    assert pool_size("1K", model_with(1), 64, 1, block_cells=4).bytes <= 1024
+    assert pool_size("1K", model_with(1), 64, 1, block_tokens=1).bytes <= 1024
 
 
 @pytest.mark.parametrize("text", ["", "lots", "-1", "0", "0%", "101%", "x%", "1", "1T", "900G", "1.5K"])
