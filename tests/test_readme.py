@@ -26,6 +26,7 @@ EXTRA = {("drex", "profile"): ["--rounds", "1", "--seconds", "1", "--max-batch-r
          ("xplain", "analyze"): ["--requests", "3", "--tokens", "2", "--max-num-seqs", "4", "--jobs", "1"],
          ("xplain", "tune"): ["--jobs", "1"]}
 PAGES = ["README.md", "docs/one-request.md", "docs/bring-your-own-policy.md", "docs/models.md",
+         "docs/measuring.md",
          "examples/README.md"]
 
 

@@ -102,13 +102,15 @@ def _fills(found: FillComparison) -> Iterator[str]:
            f"{found.policy}, same workloads; one further run each "
            f"for what is in flight, mean over steps")
     yield (f"| exit rate | KV fill | requests in flight | most | preempted per run | tokens/s "
-           f"| ratio to {found.against} (min-max) | interval of the median | cells per token | bytes saved |")
-    yield "|" + "---|" * 10
+           f"| ratio to {found.against} (min-max) | interval of the median | by CPU time | cells per token "
+           f"| bytes saved |")
+    yield "|" + "---|" * 11
     for row in found.rows:
         held, timed = row.occupancy, row.timed
         yield (f"| {timed.case} | {row.fill} | {held.mean_in_flight:.2f} | {held.most_in_flight} "
                f"| {row.preemptions:.1f} | {timed.tokens_per_second:.0f} | {_spread(timed)} "
-               f"| {interval_text(timed.interval)} | {held.cells_per_token:.2f} | {held.bytes_saved:.0f} |")
+               f"| {interval_text(timed.interval)} | {timed.cpu_ratio:.3f} | {held.cells_per_token:.2f} "
+               f"| {held.bytes_saved:.0f} |")
 
 
 def _quality(rows: Items[Quality]) -> Iterator[str]:
@@ -128,8 +130,8 @@ def _reference(rows: Items[ReferenceRow]) -> Iterator[str]:
     if not rows:
         return
     yield ""
-    yield "| batch | no-exit tokens/s | transformers tokens/s | ratio (min-max) |"
-    yield "|" + "---|" * 4
+    yield "| batch | no-exit tokens/s | transformers tokens/s | ratio (min-max) | interval of the median |"
+    yield "|" + "---|" * 5
     for row in rows:
         yield (f"| {row.batch} | {row.ours:.0f} | {row.theirs:.0f} | {row.ratio:.2f} "
-               f"({row.ratio_min:.2f}-{row.ratio_max:.2f}) |")
+               f"({row.ratio_min:.2f}-{row.ratio_max:.2f}) | {interval_text(row.interval)} |")

@@ -44,11 +44,12 @@ def bench(
     kv_fills: Annotated[str | None, typer.Option(help="A second table at equal pool bytes: these KV fills, such as "
                         "share,propagate, under the first of --policies: requests in flight, preemptions, cells per "
                         "token; throughput as a ratio to the last one named.", show_default=False)] = None,
-    kv_bytes: Annotated[str, typer.Option(help="Its pool: bytes such as 512K or 8M, or a share of what N requests of "
-                        "the full length need; rounded down to whole requests.")] = "25%",
-    kv_block_tokens: Annotated[int, typer.Option(help="Its superblocks, in tokens of the longest segment. Requests "
-                               "hold whole ones: far shorter than a request, or they hide what a fill saves.", min=1,
-                               max=4096)] = 32,
+    kv_bytes: Annotated[str | None, typer.Option(help="Its pool: bytes such as 512K or 8M, or a share of what N "
+                        "requests of the full length need; rounded down to whole requests. Default: 25%.",
+                        show_default=False)] = None,
+    kv_block_tokens: Annotated[int | None, typer.Option(help="Its superblocks, in tokens of the longest segment. "
+                               "Requests hold whole ones: far shorter than a request, or they hide what a fill saves. "
+                               "Default: 32.", min=1, max=4096, show_default=False)] = None,
     rounds: Annotated[int, typer.Option(help="Interleaved rounds; from 6 on, the interval of a median ratio has a "
                       "level of 95 % or more.", min=1)] = 6,
     reference: Annotated[str | None, typer.Option(help="transformers: its generate beside no-exit.")] = None,
@@ -84,6 +85,7 @@ def bench(
     from drex_runtime.bench.traffic import Arrivals
     from drex_runtime.commands.model_options import kv_of
     from drex_runtime.errors import InputError
+    from drex_runtime.execution.memory import TOKENS_PER_BLOCK
     from drex_runtime.policies.expressions import parse_fraction
     from drex_runtime.profiling.device import device_name
     from drex_runtime.progress import progress
@@ -102,6 +104,9 @@ def bench(
     fills = parse_fills(kv_fills) if kv_fills is not None else ()
     if fills and len(entries) < 2:
         raise InputError("drex bench", "--policies", policies, "a policy besides no-exit, for --kv-fills to run")
+    for option, value in (("--kv-bytes", kv_bytes), ("--kv-block-tokens", kv_block_tokens)):
+        if value is not None and not fills:
+            raise InputError("drex bench", option, value, "--kv-fills too, whose table it is about")
     opened = bench_model(model, random_model)
     costs = load_profile(profile) if profile else None
     config = ServerConfig(max_batch_rows or max_num_seqs, max_num_seqs, 512)
@@ -111,7 +116,8 @@ def bench(
     cases = cases_of(traffic, opened.model.config.num_segments, costs.tick if costs else "ns", dataset)
     longest = max(item.prompt_tokens + item.output_tokens for case in cases for item in case.workload.requests)
     longest = min(longest, opened.model.config.max_positions)
-    pool = pool_size(kv_bytes, opened.model, max_num_seqs, longest, kv_block_tokens) if fills else None
+    pool = pool_size(kv_bytes or "25%", opened.model, max_num_seqs, longest,
+                     kv_block_tokens or TOKENS_PER_BLOCK) if fills else None
     contestants = [Contestant(entry, opened.model, config, profile=costs, max_model_len=longest, stay=stay,
                               kv=kv_of(opened.model, max_num_seqs, longest, None, kv_fill)) for entry in entries]
     with progress("benchmarking") as tell:

@@ -51,8 +51,9 @@ def fill_table(fills: SavedFills) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for row in fills.rows:
         held = row.occupancy or {}
+        ratio = "1" if row.fill == fills.against else cell(ratios(row, fills.rows, fills.against))
         yield (f"| {row.case} | {row.fill} | {held.get('mean_in_flight', 0.0):.2f} | {row.preemptions:.1f} "
-               f"| {held.get('cells_per_token', 0.0):.2f} | {cell(ratios(row, fills.rows, fills.against))} |")
+               f"| {held.get('cells_per_token', 0.0):.2f} | {ratio} |")
 
 
 def report(bench: SavedBench) -> Iterator[str]:

@@ -91,6 +91,7 @@ def test_the_command_prints_the_second_table_and_its_modes(tmp_path: Path,
     assert (data["about"]["kv_fill"], data["about"]["stay"]) == ("propagate", "deep")
     fills = data["kv_fills"]
     assert [row["fill"] for row in fills["rows"]] == ["share", "propagate"] and fills["pool_sequences"] == 2
+    assert fills["pool_bytes"] == fills["pool_sequences"] * 6 * fills["block_cells"] * 2 * 64 * 4  # 6 superblocks each
     share, propagate = (row["occupancy"] for row in fills["rows"])
     assert share["mean_in_flight"] > propagate["mean_in_flight"] and share["cells_per_token"] < 1.5
     assert {"median", "low", "high", "level"} <= set(fills["rows"][0]["ratio"])
@@ -98,7 +99,9 @@ def test_the_command_prints_the_second_table_and_its_modes(tmp_path: Path,
 
 @pytest.mark.parametrize(("options", "said"), [
     (("--kv-fills", "share"), "--kv-fills"), (("--kv-fills", "share,propagate", "--kv-bytes", "3"), "--kv-bytes"),
-    (("--kv-fills", "share,propagate", "--policies", "no-exit"), "--policies"), (("--kv-fill", "discard"), "fill"),
+    (("--kv-fills", "share,propagate", "--policies", "no-exit"), "--policies"),
+    (("--kv-bytes", "8M"), "--kv-fills too"), (("--kv-block-tokens", "8"), "--kv-fills too"),
+    (("--kv-fill", "discard"), "fill"),
     (("--stay", "never"), "stay")])
 def test_a_bad_option_is_one_line(options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_drex("bench", *options) == 2

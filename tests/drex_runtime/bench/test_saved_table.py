@@ -52,7 +52,7 @@ def test_the_fill_table_follows(tmp_path: Path) -> None:
     lines = list(SCRIPT.report(read_bench(path)))
     assert "| flush-now | 1.10 |" in lines
     assert lines[-2:] == ["| 0.8 | share | 7.00 | 2.5 | 2.40 | 1.20 |",
-                          "| 0.8 | propagate | 7.00 | 2.5 | 2.40 | 1.00 |"]
+                          "| 0.8 | propagate | 7.00 | 2.5 | 2.40 | 1 |"]
 
 
 @pytest.mark.parametrize(("rows", "said"), [
