@@ -22,6 +22,7 @@ from drex_runtime.records import CostProfile, ServerConfig, load_profile, save_p
 from drex_runtime.records.profile import KVFill
 from tests.drex_runtime.bench.test_bench import run_drex
 from tests.drex_runtime.profiling.test_replay import tiny_model, workload
+from tests.drex_runtime.test_examples import EXAMPLES
 
 BATCHES = (1, 2, 4, 8)
 
@@ -97,3 +98,16 @@ def test_the_profile_says_whose_fill_it_prices(tmp_path: Path, work: Callable[[]
 def test_a_fill_without_a_price_is_refused(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_drex(*command, "--kv-fill", "recompute") == 2
     assert "share or propagate" in capsys.readouterr().err
+
+
+def test_the_commands_measure_and_replay_a_propagating_engine(tmp_path: Path,
+                                                              capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "profile.json"
+    assert run_drex("profile", "--kv-fill", "propagate", "--max-batch-rows", "2", "--rounds", "1", "--seconds", "1",
+                    "--out", str(path)) == 0
+    assert "KV fill (propagate)" in capsys.readouterr().out
+    profile = load_profile(path)
+    assert profile.meta.kv_fill == "propagate" and profile.fill_cost(2) > 0
+    assert run_drex("replay", str(EXAMPLES / "workloads" / "burst-16.json"), "--profile", str(path), "--policy",
+                    "flush-now", "--max-num-seqs", "2") == 0
+    assert "makespan: predicted" in capsys.readouterr().out
