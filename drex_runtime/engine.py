@@ -256,10 +256,8 @@ class Engine:
     def _emit(self, batch: Batch, segment: int, *, shared: bool = False) -> Batch:
         """The pending tokens are out: requests end, or wait in pool 1 for their next pass."""
         with self.stopwatch.time("emit", self.statistics.launches, segment, len(batch)):
-            # A latched row's deeper entries were settled where it became ready: to propagate them again, from a deeper
-            # state, would change its text with the schedule and own its slots twice.
-            if shared and (leaving := [sequence.row for sequence in batch if not sequence.latched]):
-                self.runner.share(segment, leaving)
+            if shared and batch:
+                self.runner.share(segment, [sequence.row for sequence in batch])
             now = self.clock.now()
             for sequence in batch:
                 if sequence.error is not None:

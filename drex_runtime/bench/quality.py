@@ -63,8 +63,8 @@ class _Confidences(Observer):
 
 
 def measure_quality(entries: Items[Entry], model: EarlyExitLlama, config: ServerConfig, prompts: Items[Items[int]],
-                    output_tokens: int, profile: CostProfile | None = None, *, kv: KVConfig | None = None,
-                    stay: str = "commit") -> list[Quality]:
+                    output_tokens: int, profile: CostProfile | None = None,
+                    kv: KVConfig | None = None, stay: str = "commit") -> list[Quality]:
     """Greedy outputs of every policy for the same prompts, checked against full depth. `kv`, `stay` as for `LLM`."""
     found = []
     for entry in entries:

@@ -66,6 +66,7 @@ def bench(
     nothing apart. With --kv-fills, KV fills are compared too, in pools of the same bytes.
     """
     import sys
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     import torch
@@ -118,8 +119,9 @@ def bench(
     longest = min(longest, opened.model.config.max_positions)
     pool = pool_size(kv_bytes or "25%", opened.model, max_num_seqs, longest,
                      kv_block_tokens or TOKENS_PER_BLOCK) if fills else None
-    contestants = [Contestant(entry, opened.model, config, profile=costs, max_model_len=longest, stay=stay,
-                              kv=kv_of(opened.model, max_num_seqs, longest, None, kv_fill)) for entry in entries]
+    kv = kv_of(opened.model, max_num_seqs, longest, None, kv_fill)
+    contestants = [Contestant(entry, opened.model, config, profile=costs, max_model_len=longest, kv=kv, stay=stay)
+                   for entry in entries]
     with progress("benchmarking") as tell:
         rows = compare(contestants, cases, slo, rounds=rounds, seed=seed, max_concurrency=max_concurrency, tell=tell)
         middle = cases[len(cases) // 2].workload
@@ -130,8 +132,8 @@ def bench(
         if any(threshold < 1 for threshold in opened.model.config.thresholds):
             tell("quality with the model's own thresholds")
             prompts = quality_prompts(cases[0].workload, opened.model.config.vocab_size, seed)
-            quality = measure_quality(entries, opened.model, config, prompts, output_len, costs, stay=stay,
-                                      kv=kv_of(opened.model, max_num_seqs, None, None, kv_fill))
+            quality = measure_quality(entries, opened.model, config, prompts, output_len, costs,
+                                      replace(kv, capacity_tokens=opened.model.config.max_positions), stay)
         compared = against_transformers(opened, sizes, prompt_tokens=max(1, input_len), output_tokens=output_len,
                                         rounds=rounds, seed=seed, tell=tell) if reference else []
     about = {"command": "drex " + " ".join(sys.argv[1:]), "model": opened.name, "device": device_name(),

@@ -24,10 +24,8 @@ def replay(
 ) -> None:
     """Take the same decisions as the simulator on the profile's clock, and time every launch for real."""
     import json
-    from typing import cast, get_args
 
-    from drex_runtime.commands.model_options import open_model
-    from drex_runtime.errors import InputError
+    from drex_runtime.commands.model_options import kv_of, open_model
     from drex_runtime.policies import bind
     from drex_runtime.policies.load import load_policy
     from drex_runtime.policies.settings import load_policy_config
@@ -35,18 +33,16 @@ def replay(
     from drex_runtime.progress import progress
     from drex_runtime.records import ServerConfig, load_profile, load_workload
     from drex_runtime.records.files import write_atomic
-    from drex_runtime.records.profile import KVFill
 
-    if kv_fill is not None and kv_fill not in get_args(KVFill):
-        raise InputError("replay", "kv_fill", kv_fill, "share or propagate, whose price a profile can state")
     table, settings = load_policy_config(policy_config) if policy_config else (load_policy(policy), {})
     costs = load_profile(profile)
     config = ServerConfig(max_batch_rows or max_num_seqs, max_num_seqs)
     bound = bind(table, costs, config, settings)
     requests = load_workload(workload).in_tick(costs.tick)
     with progress(f"replaying {len(requests.requests)} requests"):
-        result = replaying.replay(open_model(model).model, bound, requests, seed=seed,
-                                  kv_fill=cast("KVFill | None", kv_fill))
+        loaded = open_model(model).model
+        result = replaying.replay(loaded, bound, requests, seed=seed,
+                                  kv=kv_of(loaded, max_num_seqs, None, None, kv_fill) if kv_fill else None)
     kinds = sorted({(item.launch.kind, item.launch.pool) for item in result.launches})
     print(f"{'launch':<10} {'count':>6} {'predicted ms':>13} {'measured ms':>12} {'median error':>13}")
     for kind, pool in kinds:

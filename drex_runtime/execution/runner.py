@@ -125,8 +125,16 @@ class Runner:
         self.statistics.cells_shared += len(rows) * sum(self._kv_layers[segment:])
 
     def _propagate(self, left: int, rows: list[int]) -> None:
-        """K and V of the rows' exit states in all deeper layers (and ramps' layers), in slots of their own."""
-        launch, pool = self.index(rows), self.memory.pool
+        """K and V of the rows' exit states in all deeper layers (and ramps' layers), in slots of their own.
+
+        A row that was ready at an earlier ramp and had to stay has them from there, and keeps them: from a deeper state
+        its text would change with the schedule, and its slots would be owned twice.
+        """
+        index, pool = np.array(rows, dtype=np.int64), self.memory.pool
+        unfilled = index[self.memory.tables.stride[left, index, self.positions[index]] == 0]
+        if not unfilled.size:
+            return
+        launch = self.index(unfilled.tolist())
         live, at = launch.live, launch.positions[:launch.count]
         state = self.hidden.index_select(0, launch.tensor)
         for segment in range(left + 1, self.num_segments + 1):

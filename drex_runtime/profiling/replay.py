@@ -19,7 +19,6 @@ from drex_runtime.model import EarlyExitLlama
 from drex_runtime.policies import BoundPolicy
 from drex_runtime.profiling.measure import Timer
 from drex_runtime.records import Workload
-from drex_runtime.records.profile import KVFill
 from drex_runtime.records.ticks import TICKS_PER_SECOND
 from drex_runtime.simulator import EventKind, LaunchRecord, Log, Run, simulate
 
@@ -63,18 +62,18 @@ class Replay:
 
 
 def replay(model: EarlyExitLlama, policy: BoundPolicy, workload: Workload, *, seed: int = 0,
-           timer: Timer = time.perf_counter_ns, kv_fill: KVFill | None = None) -> Replay:
-    """Run `workload` on the engine and in the simulator. `timer` in ns, that of the profile. `kv_fill` of the engine:
-    by default the one that the profile was measured with (share if it does not say), whose price the simulator knows.
+           timer: Timer = time.perf_counter_ns, kv: KVConfig | None = None) -> Replay:
+    """Run `workload` on the engine and in the simulator. `timer` in ns, that of the profile. `kv` None: room for all
+    and the KV fill that the profile was measured with (share if it does not say), whose price the simulator knows.
 
     Raises ReplayMismatchError if a launch differs.
     """
     log = Log(keep_steps=False)
     simulate(policy, workload, log=log)
     launches: list[LaunchRecord] = []
-    kv = KVConfig(model.config.max_positions, sequences=policy.config.max_num_seqs,
-                  fill=kv_fill or policy.profile.meta.kv_fill or "share")
-    engine = Engine(model, policy, clock=FakeClock(), kv=kv, launches=launches)
+    kv = kv or KVConfig(model.config.max_positions, sequences=policy.config.max_num_seqs,
+                        fill=policy.profile.meta.kv_fill or "share")
+    engine = Engine(model, policy, clock=FakeClock(), launches=launches, kv=kv)
     sequences = submit_workload(engine, workload, seed=seed)
     measured: list[int] = []
     while engine.has_work:
