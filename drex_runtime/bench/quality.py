@@ -17,6 +17,7 @@ from torch import Tensor
 
 from drex_runtime.bench.drive import Entry
 from drex_runtime.execution.llm import LLM
+from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.observer import Observer
 from drex_runtime.execution.params import SamplingParams
 from drex_runtime.execution.requests import Sequence
@@ -60,12 +61,13 @@ class _Confidences(Observer):
 
 
 def measure_quality(entries: Items[Entry], model: EarlyExitLlama, config: ServerConfig, prompts: Items[Items[int]],
-                    output_tokens: int, profile: CostProfile | None = None) -> list[Quality]:
+                    output_tokens: int, profile: CostProfile | None = None,
+                    kv: KVConfig | None = None) -> list[Quality]:
     """Greedy outputs of every policy for the same prompts, checked against full depth."""
     found = []
     for entry in entries:
         llm = LLM(model, policy=entry.policy, settings=entry.settings, max_num_seqs=config.max_num_seqs,
-                  batch_max=config.batch_max, prefill_tokens=config.prefill_tokens, profile=profile)
+                  batch_max=config.batch_max, prefill_tokens=config.prefill_tokens, profile=profile, kv=kv)
         watcher = _Confidences(llm.engine.exits.kind)
         llm.engine.observers.append(watcher)
         outputs = llm.generate(prompts, SamplingParams(output_tokens, ignore_eos=True))

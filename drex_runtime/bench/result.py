@@ -16,7 +16,7 @@ from drex_runtime.bench.reference import ReferenceRow
 from drex_runtime.records.files import write_atomic
 
 SCHEMA = "drex-bench/1"
-FORWARD = ("segment", "ramp", "prefill")
+FORWARD = ("segment", "ramp", "prefill", "recompute")
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ def bench(
                        "repeatable.")] = None,
     max_num_seqs: Annotated[int, typer.Option(help="N, requests in flight.", min=1)] = 16,
     max_batch_rows: Annotated[int | None, typer.Option(help="Rows per launch. Default: N.")] = None,
+    kv_fill: Annotated[str, typer.Option(help="What deeper layers keep of a token that exits: share, propagate or "
+                       "recompute.")] = "share",
+    kv_max_debt: Annotated[int | None, typer.Option(help="With recompute: tokens per request whose K, V may be put "
+                           "off. Default: 64.", show_default=False)] = None,
     rounds: Annotated[int, typer.Option(help="Interleaved rounds.", min=1)] = 5,
     reference: Annotated[str | None, typer.Option(help="transformers: its generate beside no-exit.")] = None,
     reference_batches: Annotated[str, typer.Option(help="Batch sizes of the reference.")] = "1,8,32",
@@ -48,6 +52,7 @@ def bench(
 ) -> None:
     """Compare policies: throughput and latency against no-exit in the same round, with what it costs in quality."""
     import sys
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     import torch
@@ -62,6 +67,7 @@ def bench(
     from drex_runtime.bench.reference import against_transformers, check_reference
     from drex_runtime.bench.result import BenchResult, tables
     from drex_runtime.bench.traffic import Arrivals
+    from drex_runtime.commands.model_options import kv_of
     from drex_runtime.errors import InputError
     from drex_runtime.policies.expressions import parse_fraction
     from drex_runtime.profiling.device import device_name
@@ -86,8 +92,10 @@ def bench(
                       Arrivals(request_rate, burstiness), seed)
     cases = cases_of(traffic, opened.model.config.num_segments, costs.tick if costs else "ns", dataset)
     longest = max(item.prompt_tokens + item.output_tokens for case in cases for item in case.workload.requests)
-    contestants = [Contestant(entry, opened.model, config, profile=costs,
-                              max_model_len=min(longest, opened.model.config.max_positions)) for entry in entries]
+    longest = min(longest, opened.model.config.max_positions)
+    kv = kv_of(opened.model, max_num_seqs, longest, None, kv_fill, max_debt=kv_max_debt)
+    contestants = [Contestant(entry, opened.model, config, profile=costs, max_model_len=longest, kv=kv)
+                   for entry in entries]
     with progress("benchmarking") as tell:
         rows = compare(contestants, cases, slo, rounds=rounds, seed=seed, max_concurrency=max_concurrency, tell=tell)
         middle = cases[len(cases) // 2].workload
@@ -96,24 +104,26 @@ def bench(
         if any(threshold < 1 for threshold in opened.model.config.thresholds):
             tell("quality with the model's own thresholds")
             prompts = quality_prompts(cases[0].workload, opened.model.config.vocab_size, seed)
-            quality = measure_quality(entries, opened.model, config, prompts, output_len, costs)
+            quality = measure_quality(entries, opened.model, config, prompts, output_len, costs,
+                                      replace(kv, capacity_tokens=opened.model.config.max_positions))
         compared = against_transformers(opened, sizes, prompt_tokens=max(1, input_len), output_tokens=output_len,
                                         rounds=rounds, seed=seed, tell=tell) if reference else []
     about = {"command": "drex " + " ".join(sys.argv[1:]), "model": opened.name, "device": device_name(),
              "dtype": "float32", "threads": torch.get_num_threads(), "torch": torch.__version__, "seed": seed,
              "date": datetime.now(UTC).isoformat(timespec="seconds"), "max_num_seqs": max_num_seqs,
-             "batch_max": config.batch_max, "rounds": rounds, "workloads": [case.workload.source for case in cases],
+             "batch_max": config.batch_max, "kv_fill": kv_fill, "rounds": rounds,
+             "workloads": [case.workload.source for case in cases],
              "profile": costs.name if costs else "nominal", "settings": {c.name: c.values for c in contestants}}
     notes = () if quality else ("depths are scripted and no ramp has a threshold: quality is not measured",)
     result = BenchResult(about, tuple(rows), parts, tuple(quality), tuple(compared), notes)
-    print(f"{opened.name}, N = {max_num_seqs}, batch_max = {config.batch_max}, {rounds} rounds, {device_name()}, "
-          f"{torch.get_num_threads()} threads (measured)")
+    print(f"{opened.name}, N = {max_num_seqs}, batch_max = {config.batch_max}, KV fill {kv_fill}, {rounds} rounds, "
+          f"{device_name()}, {torch.get_num_threads()} threads (measured)")
     print("\n".join(tables(result)))
     if save_result is not None:
         result.save(save_result)
         print(save_result)
     if plot is not None:
-        draw(rows, plot, f"{opened.name}, N = {max_num_seqs}, {rounds} rounds")
+        draw(rows, plot, f"{opened.name}, N = {max_num_seqs}, KV fill {kv_fill}, {rounds} rounds")
         print(plot)
 
 

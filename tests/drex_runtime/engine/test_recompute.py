@@ -80,7 +80,7 @@ def test_text_is_that_of_a_naive_decoder_with_the_cache_of_full_depth(policy: st
     random = Random(f"{policy} {ramps}")
     for max_debt in BOUNDS:
         for settings in ({}, {"art_factor": 0, "flush_size": 2}) if policy == "drex" else ({},):
-            llm = recomputing(model, policy, max_debt, settings=settings, **settings_of(random))
+            llm = recomputing(model, policy, max_debt, settings=settings, **settings_of(random))  # type: ignore[arg-type]
             assert watched(llm, prompts) == expected, (max_debt, settings)
             counted = llm.engine.statistics
             assert 0 < counted.tokens_recomputed <= counted.rows_recomputed <= counted.tokens_owed * ramps
@@ -220,7 +220,7 @@ def test_a_fault_while_paying_ends_the_requests_of_the_launch_only() -> None:
             raise failures.pop()
         return extend(*arguments)
 
-    engine.runner.extend = failing  # type: ignore[method-assign]
+    engine.runner.extend = failing  # type: ignore[assignment, method-assign]
     sequences = [engine.submit(engine.intake.live([at], PARAMS, arrival=0)) for at in (3, 4)]
     engine.run()
     engine.check()
