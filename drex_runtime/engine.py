@@ -189,9 +189,10 @@ class Engine:
 
     # ---- parts of a pass ----------------------------------------------------------------------------------
     def _segment(self, segment: int, index: LaunchIndex, batch: Batch) -> None:
-        if self.runner.debts is not None:
-            with self.stopwatch.time("recompute", self.statistics.launches, segment, len(batch)):
-                self.runner.debts.before(segment, index.live)
+        debts = self.runner.debts
+        if debts is not None and (due := debts.due(segment, index.live)).size:
+            with self.stopwatch.time("recompute", self.statistics.launches, segment, len(due)):
+                debts.pay(segment, due)
         context, begun = sum(sequence.spec.prompt_tokens + sequence.emitted for sequence in batch), self.clock.now()
         with self.stopwatch.time("segment", self.statistics.launches, segment, len(batch), context):
             self.runner.segment(segment, index, [sequence.latched > 0 for sequence in batch])

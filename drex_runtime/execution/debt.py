@@ -63,23 +63,26 @@ class Debts:
         self.owed[segment:, index] += 1
         self._runner.statistics.tokens_owed += len(index)
 
-    def before(self, segment: int, rows: Index) -> None:
-        """These rows are about to run `segment`: they pay what they owe there; before segment 1, all if at the bound.
+    def due(self, segment: int, rows: Index) -> Index:
+        """Those of `rows`, about to run `segment`, that have to pay before: who owes it, for segment 1 who is at the
+        bound."""
+        due: Index = rows[self.owed[segment - 1, rows] > 0 if segment > 1 else self.owed[-1, rows] >= self.max_debt]
+        return due
+
+    def pay(self, segment: int, rows: Index) -> None:
+        """What these rows, which are `due`, owe in `segment` is computed; for segment 1, what they owe in all.
 
         The pool must hold the cells (`KVMemory.missing_for_pass` counts them for the launch).
         """
         if segment > 1:
             self._pay(segment, rows)
             return
-        full = rows[self.owed[-1, rows] >= self.max_debt]
-        self._runner.statistics.debt_bound_hits += len(full)
+        self._runner.statistics.debt_bound_hits += len(rows)
         for deeper in range(2, len(self.owed) + 1):
-            self._pay(deeper, full)
+            if (owing := self.due(deeper, rows)).size:
+                self._pay(deeper, owing)
 
     def _pay(self, segment: int, rows: Index) -> None:
-        rows = rows[self.owed[segment - 1, rows] > 0]
-        if not rows.size:
-            return
         runner, counts, ends = self._runner, self.owed[segment - 1, rows], self.owed[-1, rows]
         starts = runner.positions[rows] - counts
         bases = np.concatenate([runner.memory.tables.own_run(segment, row, start, count) for row, start, count in

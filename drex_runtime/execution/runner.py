@@ -159,10 +159,10 @@ class Runner:
         are their slots in it. Attention is that of decoding: K and V are, bit by bit, those of tokens that never left.
         """
         tokens = token_index(rows, positions, self.scratch_row)
-        count, padded, stride = tokens.count, len(tokens.rows), self.memory.pool.strides[segment - 1]
-        tokens.write_base, tokens.write_stride = np.full(padded, SCRATCH), np.zeros(padded, dtype=np.int64)
-        tokens.write_base[:count], tokens.write_stride[:count] = bases, stride
-        state = torch.nn.functional.pad(state, (0, 0, 0, padded - count))
+        count, stride, padding = tokens.count, self.memory.pool.strides[segment - 1], len(tokens.rows) - tokens.count
+        tokens.write_base = np.pad(bases, (0, padding), constant_values=SCRATCH)
+        tokens.write_stride = np.where(tokens.write_base == SCRATCH, 0, stride)
+        state = torch.nn.functional.pad(state, (0, 0, 0, padding))
         for offset, index in enumerate(self._segments[segment - 1], start=self._first_offset(segment)):
             query, key, value = self._layers[index].qkv(state, tokens.position_tensor)
             # All before any attends: tokens of one row see each other, and attention may go over them in any order.

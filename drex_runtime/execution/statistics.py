@@ -58,7 +58,8 @@ class PartTime:
     `rows`: rows (prefill: prompt tokens) · `context`: sum of ctx (prefill: sum of chunk * ctx before it).
     segment: forward of a segment; of the last one with LM head and choice of tokens · ramp: head, confidence and
     choice · emit: handing out tokens, sharing entries, ending requests · start: setting up a launch at segment >= 2
-    · rebatch: parking rows · decision: asking the policy for a launch · recompute: what rows owed before a segment.
+    · rebatch: parking rows · decision: asking the policy for a launch · recompute: before a segment,
+    what `rows` requests owed there (1: in all).
     """
 
     part: Part

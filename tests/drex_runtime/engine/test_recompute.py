@@ -130,6 +130,15 @@ def test_a_pool_far_too_small_for_all_serves_all(ramps: int) -> None:
     assert preempted
 
 
+def test_full_reservation_covers_what_is_owed() -> None:
+    model = model_with(2, threshold="0.1")
+    prompts = prompts_of(model.config.vocab_size, 8)
+    kv = KVConfig(40, block_cells=8, sequences=3, admission="full", fill="recompute", max_debt=3)
+    llm = LLM(model, policy="drex", kv=kv, max_model_len=40, max_num_seqs=6)
+    assert watched(llm, prompts) == [naive(model, prompt, PARAMS.max_tokens, "recompute") for prompt in prompts]
+    assert not llm.engine.statistics.preemptions
+
+
 def test_debts_grow_to_their_bound_and_no_further() -> None:
     """Every token exits: a request pays nothing until `max_debt` tokens are owed, then all of them at once."""
     model, most, params = model_with(1, threshold="0"), Counter[int](), SamplingParams(max_tokens=24, ignore_eos=True)
