@@ -14,7 +14,7 @@ from drex_runtime.bench.quality import Quality
 from drex_runtime.bench.reference import ReferenceRow
 from drex_runtime.bench.result import BenchResult
 
-FORWARD = ("segment", "ramp", "prefill")
+FORWARD = ("segment", "ramp", "prefill", "recompute")
 SHORT_RUN = 1.0  # seconds; below, a pause of the machine weighs as much as what is compared
 
 

@@ -38,7 +38,10 @@ def bench(
     max_num_seqs: Annotated[int, typer.Option(help="N, requests in flight.", min=1)] = 16,
     max_batch_rows: Annotated[int | None, typer.Option(help="Rows per launch. Default: N.")] = None,
     kv_fill: Annotated[str, typer.Option(help="What deeper layers keep of a token that exits, in the first table: "
-                       "share (its exit layer's entry, no memory) or propagate (K, V of its exit state).")] = "share",
+                       "share (its exit layer's entry, no memory), propagate (K, V of its exit state) or recompute "
+                       "(those of full depth, computed later).")] = "share",
+    kv_max_debt: Annotated[int | None, typer.Option(help="With --kv-fill recompute: tokens per request whose K, V "
+                           "may be put off. Default: 64.", show_default=False)] = None,
     stay: Annotated[str, typer.Option(help="What a ready row emits that had to stay: commit (its ramp's token) or "
                     "deep (what it says further on).")] = "commit",
     kv_fills: Annotated[str | None, typer.Option(help="A second table at equal pool bytes: these KV fills, such as "
@@ -119,7 +122,7 @@ def bench(
     longest = min(longest, opened.model.config.max_positions)
     pool = pool_size(kv_bytes or "25%", opened.model, max_num_seqs, longest,
                      kv_block_tokens or TOKENS_PER_BLOCK) if fills else None
-    kv = kv_of(opened.model, max_num_seqs, longest, None, kv_fill)
+    kv = kv_of(opened.model, max_num_seqs, longest, None, kv_fill, max_debt=kv_max_debt)
     contestants = [Contestant(entry, opened.model, config, profile=costs, max_model_len=longest, kv=kv, stay=stay)
                    for entry in entries]
     with progress("benchmarking") as tell:
@@ -154,7 +157,7 @@ def bench(
         result.save(save_result)
         print(save_result)
     if plot is not None:
-        draw(rows, plot, f"{opened.name}, N = {max_num_seqs}, {rounds} rounds")
+        draw(rows, plot, f"{opened.name}, N = {max_num_seqs}, KV fill {kv_fill}, {rounds} rounds")
         print(plot)
 
 

@@ -21,6 +21,7 @@ from drex_runtime.kv.pool import CellLayout, KVPool, blocks_needed
 from drex_runtime.kv.tables import KVTables
 from drex_runtime.model import ModelConfig
 
+MOST_OWED = 64  # tokens per request, where max_debt is not given
 TOKENS_PER_BLOCK = 32  # of the longest segment, where block_cells is not given
 
 
@@ -30,8 +31,9 @@ class KVConfig:
 
     `block_cells` per superblock (None: 32 tokens of the longest segment). `layout`: see `KVPool`. `admission`: see the
     module. `watermark`: share of the superblocks that likely admission leaves free. `fill`: what deeper layers keep of
-    a token that left early: its exit layer's entry, without owning memory ("share"), or K and V of its exit state,
-    owned and computed ("propagate").
+    a token that left early: its exit layer's entry, without owning memory ("share"), K and V of its exit state, owned
+    and computed ("propagate"), or those of full depth, owned and computed when they are first needed ("recompute", see
+    `debt`), of which a request puts off at most `max_debt` tokens (None: 64; for recompute only).
     """
 
     capacity_tokens: int
@@ -40,7 +42,8 @@ class KVConfig:
     sequences: int = 1
     admission: Literal["likely", "full"] = "likely"
     watermark: float = 0.02
-    fill: Literal["share", "propagate"] = "share"
+    fill: Literal["share", "propagate", "recompute"] = "share"
+    max_debt: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("capacity_tokens", self.capacity_tokens), ("sequences", self.sequences)):
@@ -48,8 +51,10 @@ class KVConfig:
                 raise InputError("kv", name, value, "1 or more")
         if self.admission not in ("likely", "full"):
             raise InputError("kv", "admission", self.admission, '"likely" or "full"')
-        if self.fill not in ("share", "propagate"):
-            raise InputError("kv", "fill", self.fill, '"share" or "propagate" (the engine has no "recompute")')
+        if self.fill not in ("share", "propagate", "recompute"):
+            raise InputError("kv", "fill", self.fill, '"share", "propagate" or "recompute"')
+        if self.max_debt is not None and (self.fill != "recompute" or self.max_debt < 1):
+            raise InputError("kv", "max_debt", self.max_debt, '1 or more with fill "recompute", absent with others')
         if not 0 <= self.watermark < 1:
             raise InputError("kv", "watermark", self.watermark, "a share from 0 to below 1")
 
@@ -68,6 +73,9 @@ class KVMemory:
         self.admission, self.fill = config.admission, config.fill
         self.reserve = ceil(config.watermark * blocks) if config.admission == "likely" else 0
         self._promised: dict[int, int] = {}  # superblocks by row
+        # [segments, rows]: past tokens whose slots there are still to be taken (see `debt`; otherwise 0).
+        self.owed = np.zeros((len(layers), num_rows), dtype=np.int64)
+        self._per_block = np.array(self.pool.tokens_per_block)[:, None]
 
     @property
     def promised(self) -> int:
@@ -98,11 +106,15 @@ class KVMemory:
     def release(self, sequence: Sequence) -> None:
         """The request leaves its row: what it holds and was promised is free."""
         self.tables.release(sequence.row, sequence.positions)
+        self.owed[:, sequence.row] = 0
         del self._promised[sequence.row]
 
     def missing_for_pass(self, rows: Items[int], segment: int) -> int:
         """Superblocks that these rows take at most in a pass from this segment to the end."""
-        return int((self.tables.slots_left[segment - 1:, np.array(rows, np.int64)] == 0).sum())
+        index = np.array(rows, np.int64)
+        slots = self.owed[segment - 1:, index] + 1
+        blocks = -((self.tables.slots_left[segment - 1:, index] - slots) // self._per_block[segment - 1:])
+        return int(blocks.clip(0).sum())
 
     def missing_for_run(self, row: int, count: int) -> int:
         """Superblocks that `count` further positions of a row (-1: a new one) take at full depth."""

@@ -66,14 +66,14 @@ def replay(model: EarlyExitLlama, policy: BoundPolicy, workload: Workload, *, se
     """Run `workload` on the engine and in the simulator. `timer` in ns, that of the profile. `kv` None: room for all
     and the KV fill that the profile was measured with (share if it does not say), whose price the simulator knows.
 
-    Raises ReplayMismatchError if a launch differs.
+    Raises ReplayMismatchError if a launch differs, InputError for a KV mode whose costs no profile has (recompute).
     """
-    log = Log(keep_steps=False)
-    simulate(policy, workload, log=log)
     launches: list[LaunchRecord] = []
     kv = kv or KVConfig(model.config.max_positions, sequences=policy.config.max_num_seqs,
                         fill=policy.profile.meta.kv_fill or "share")
     engine = Engine(model, policy, clock=FakeClock(), launches=launches, kv=kv)
+    log = Log(keep_steps=False)
+    simulate(policy, workload, log=log)
     sequences = submit_workload(engine, workload, seed=seed)
     measured: list[int] = []
     while engine.has_work:

@@ -95,7 +95,7 @@ def test_rows_that_had_to_stay_may_emit_the_deep_token() -> None:
     assert generate(LLM(model, policy="flush-now", stay="deep"), prompts, PARAMS) == committed
 
 
-@pytest.mark.parametrize(("kv", "stay", "field"), [({"fill": "recompute"}, "commit", "fill"), ({}, "never", "stay"),
+@pytest.mark.parametrize(("kv", "stay", "field"), [({"fill": "forget"}, "commit", "fill"), ({}, "never", "stay"),
                                                    ({"watermark": 1.0}, "commit", "watermark"),
                                                    ({"admission": "all"}, "commit", "admission")])
 def test_unknown_modes_are_refused_by_name(kv: dict[str, object], stay: str, field: str) -> None:
