@@ -25,6 +25,7 @@ from tests.drex_runtime.engine.cases import model_with
 FLUSH_NOW = Entry("flush-now", shipped_policy("flush-now"), {})
 
 
+@pytest.mark.slow
 def test_at_equal_bytes_sharing_keeps_more_requests_in_flight() -> None:
     model = model_with(1)
     traffic = Traffic((Fraction(0), Fraction(4, 5)), Fraction(0), 24, 0, 60, Arrivals(), 0)
