@@ -15,6 +15,7 @@ from drex_runtime.errors import EngineError, InputError
 from drex_runtime.execution.attention import DecodeAttention
 from drex_runtime.execution.choosing import choose
 from drex_runtime.execution.clock import Clock, RealClock
+from drex_runtime.execution.debt import refuse_profile_clock
 from drex_runtime.execution.endings import Endings
 from drex_runtime.execution.exits import ExitRule
 from drex_runtime.execution.intake import Intake
@@ -56,6 +57,7 @@ class Engine:
         self.intake = Intake(model.config, policy, kv, max_model_len)
         self.profile, self.launches = policy.profile, launches
         self.clock = clock or RealClock(policy.profile.tick)
+        refuse_profile_clock(self.intake.kv, self.clock)
         self.statistics, self.stopwatch = Statistics(), Stopwatch()
         self.runner = Runner(model, policy.config.max_num_seqs, self.intake.kv, self.statistics, attention)
         self.scheduler = Scheduler(policy, self.runner)
@@ -188,6 +190,10 @@ class Engine:
 
     # ---- parts of a pass ----------------------------------------------------------------------------------
     def _segment(self, segment: int, index: LaunchIndex, batch: Batch) -> None:
+        debts = self.runner.debts
+        if debts is not None and (due := debts.due(segment, index.live)).size:
+            with self.stopwatch.time("recompute", self.statistics.launches, segment, len(due)):
+                debts.pay(segment, due)
         context, begun = sum(sequence.spec.prompt_tokens + sequence.emitted for sequence in batch), self.clock.now()
         with self.stopwatch.time("segment", self.statistics.launches, segment, len(batch), context):
             self.runner.segment(segment, index, [sequence.latched > 0 for sequence in batch])
@@ -241,7 +247,7 @@ class Engine:
             return
         new = [sequence for sequence in ready if not sequence.latched]
         if new:
-            self.runner.share(ramp, [sequence.row for sequence in new])
+            self.runner.share(ramp, [sequence.row for sequence in new], latched=True)
         for sequence in new:
             sequence.latched = ramp
         if not released:
@@ -302,3 +308,5 @@ class Engine:
         memory = self.runner.memory
         check_integrity(memory.tables, {sequence.row: sequence.positions for sequence in held},
                         None if memory.prefixes is None else memory.prefixes.cache)
+        if self.runner.debts is not None:
+            self.runner.debts.check([sequence.row for sequence in held])

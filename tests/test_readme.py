@@ -27,6 +27,7 @@ EXTRA = {("drex", "profile"): ["--rounds", "1", "--seconds", "1", "--max-batch-r
          ("xplain", "tune"): ["--jobs", "1"]}
 PAGES = ["README.md", "docs/one-request.md", "docs/bring-your-own-policy.md", "docs/models.md",
          "docs/prefix-cache.md",
+         "docs/measuring.md",
          "examples/README.md"]
 
 

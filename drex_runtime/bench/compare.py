@@ -1,6 +1,6 @@
 """Interleaved rounds: A B C, A B C, ... per workload, so that drift of the machine hits all policies alike.
 
-Ratios are taken within a round; a table shows their median with the smallest and largest.
+Ratios are taken within a round; a table shows their median with the smallest and largest, and an interval for it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from drex_runtime.bench.drive import Contestant, RunResult
+from drex_runtime.bench.interval import MedianInterval, median_interval
 from drex_runtime.bench.metrics import Slo
 from drex_runtime.records import Workload
 
@@ -54,6 +55,16 @@ class Row:
         """The same by CPU time."""
         return median(self.cpu_ratios)
 
+    @property
+    def interval(self) -> MedianInterval:
+        """How well `ratio` is known."""
+        return median_interval(self.ratios)
+
+    @property
+    def seconds(self) -> float:
+        """How long a run lasted, median over rounds."""
+        return median(item.metrics.seconds for item in self.rounds)
+
     def latency(self, name: str, which: str = "p50") -> float:
         """Median over rounds of a latency (ttft, tpot, itl, e2e) in ms."""
         return median(float(getattr(getattr(item.metrics, name), which)) for item in self.rounds)
@@ -66,10 +77,15 @@ class Row:
         """Plain data: every round in full."""
         return {"case": self.case, "exit_rate": self.exit_rate, "policy": self.policy,
                 "tokens_per_second": self.tokens_per_second,
-                "ratio": {"median": self.ratio, "min": min(self.ratios), "max": max(self.ratios)},
-                "cpu_ratio": {"median": self.cpu_ratio, "min": min(self.cpu_ratios), "max": max(self.cpu_ratios)},
+                "ratio": _spread(self.ratios), "cpu_ratio": _spread(self.cpu_ratios),
                 "rounds": [{**item.metrics.as_json(), "counts": dict(item.counts),
                             "cpu_seconds": item.cpu_seconds} for item in self.rounds]}
+
+
+def _spread(ratios: Items[float]) -> dict[str, float]:
+    interval = median_interval(ratios)
+    return {"median": median(ratios), "min": min(ratios), "max": max(ratios), "low": interval.low,
+            "high": interval.high, "level": interval.level}
 
 
 def compare(contestants: Items[Contestant], cases: Items[Case], slo: Slo, *, rounds: int, seed: int,
@@ -98,10 +114,10 @@ def compare(contestants: Items[Contestant], cases: Items[Case], slo: Slo, *, rou
     return found
 
 
-def best_ratios(rows: Items[Row]) -> dict[str, tuple[str, float]]:
-    """Per case, the policy other than the baseline with the best median ratio."""
-    found: dict[str, tuple[str, float]] = {}
+def best_rows(rows: Items[Row]) -> list[Row]:
+    """Of each case, the row other than the baseline's with the best median ratio."""
+    found: dict[str, Row] = {}
     for row in rows:
-        if row.policy != BASELINE and (row.case not in found or row.ratio > found[row.case][1]):
-            found[row.case] = row.policy, row.ratio
-    return found
+        if row.policy != BASELINE and (row.case not in found or row.ratio > found[row.case].ratio):
+            found[row.case] = row
+    return list(found.values())

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from drex_runtime.bench.metrics import Metrics, Slo, measure_run
+from drex_runtime.bench.occupancy import Occupancy, OccupancyWatch
 from drex_runtime.engine import Engine
 from drex_runtime.errors import RecordError
 from drex_runtime.execution.memory import KVConfig
@@ -48,14 +49,14 @@ class RunResult:
 
 
 class Contestant:
-    """An entry's engine. `parts` holds seconds per part of the last run with `timed_parts`."""
+    """An entry's engine; `kv` and `stay` as for `Engine`."""
 
     def __init__(self, entry: Entry, model: EarlyExitLlama, config: ServerConfig, *, profile: CostProfile | None = None,
-                 max_model_len: int | None = None, kv: KVConfig | None = None) -> None:
+                 max_model_len: int | None = None, kv: KVConfig | None = None, stay: str = "commit") -> None:
         self.name = entry.name
         bound = bind(entry.policy, profile or nominal_profile(model.config, config.batch_max), config, entry.settings)
         self.values = {name: str(value) for name, value in bound.values.items()}
-        self.engine = Engine(model, bound, kv=kv, max_model_len=max_model_len)
+        self.engine = Engine(model, bound, kv=kv, max_model_len=max_model_len, stay=stay)
         self.ns_per_tick = 10**9 / TICKS_PER_SECOND[bound.profile.tick]
 
     def run(self, workload: Workload, slo: Slo, *, seed: int = 0, max_concurrency: int | None = None) -> RunResult:
@@ -87,8 +88,15 @@ class Contestant:
         watch.parts.clear()
         return {**found, "glue": max(0.0, total - sum(found.values()))}
 
+    def occupancy(self, workload: Workload, seed: int = 0, max_concurrency: int | None = None) -> Occupancy:
+        """What the KV pool holds during one run (untimed: looking takes time)."""
+        watch = OccupancyWatch(self.engine)
+        self._drive(workload, seed, max_concurrency, watch.look)
+        return watch.found()
+
     # ---- inside -------------------------------------------------------------------------------------------
-    def _drive(self, workload: Workload, seed: int, most: int | None) -> list[Sequence]:
+    def _drive(self, workload: Workload, seed: int, most: int | None,
+               after_step: Callable[[], None] | None = None) -> list[Sequence]:
         engine, origin = self.engine, self.engine.clock.now()
         waiting = deque(workload.requests)
         made = {item.id: prompt_of(item, seed, engine.intake.model.vocab_size) for item in workload.requests}
@@ -108,6 +116,8 @@ class Contestant:
                 open_requests.add(engine.submit(sequence))
                 sent.append(sequence)
             open_requests.difference_update([item for item in engine.step() if item.finished])
+            if after_step is not None:
+                after_step()
         return sent
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from drex_runtime.bench.drive import Entry
 from drex_runtime.execution.llm import LLM
+from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.observer import Observer
 from drex_runtime.execution.params import SamplingParams
 from drex_runtime.execution.requests import Sequence
@@ -27,7 +28,8 @@ from drex_runtime.records import CostProfile, ServerConfig
 
 @dataclass(frozen=True)
 class Quality:
-    """One policy. None where no token left early, or nothing was decoded."""
+    """One policy. None where no token left early, or nothing was decoded. `drifted_tokens`: other than their ramp's, of
+    rows that had to stay (`stay` "deep")."""
 
     policy: str
     tokens: int
@@ -36,6 +38,7 @@ class Quality:
     p95_confidence: float | None
     involuntary_exits: int
     involuntary_stays: int
+    drifted_tokens: int
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -60,12 +63,14 @@ class _Confidences(Observer):
 
 
 def measure_quality(entries: Items[Entry], model: EarlyExitLlama, config: ServerConfig, prompts: Items[Items[int]],
-                    output_tokens: int, profile: CostProfile | None = None) -> list[Quality]:
-    """Greedy outputs of every policy for the same prompts, checked against full depth."""
+                    output_tokens: int, profile: CostProfile | None = None,
+                    kv: KVConfig | None = None, stay: str = "commit") -> list[Quality]:
+    """Greedy outputs of every policy for the same prompts, checked against full depth. `kv`, `stay` as for `LLM`."""
     found = []
     for entry in entries:
         llm = LLM(model, policy=entry.policy, settings=entry.settings, max_num_seqs=config.max_num_seqs,
-                  batch_max=config.batch_max, prefill_tokens=config.prefill_tokens, profile=profile)
+                  batch_max=config.batch_max, prefill_tokens=config.prefill_tokens, profile=profile, kv=kv,
+                  stay=stay)
         watcher = _Confidences(llm.engine.exits.kind)
         llm.engine.observers.append(watcher)
         outputs = llm.generate(prompts, SamplingParams(output_tokens, ignore_eos=True))
@@ -78,7 +83,8 @@ def measure_quality(entries: Items[Entry], model: EarlyExitLlama, config: Server
         p95 = float(np.percentile(watcher.left, 5)) if watcher.left else None
         counted = llm.engine.statistics
         found.append(Quality(entry.name, tokens, early / max(1, len(decoded)), agreeing / max(1, tokens), p95,
-                             counted.involuntary_exits, counted.involuntary_stays))
+                             counted.involuntary_exits, counted.involuntary_stays,
+                             counted.drifted_tokens))
     return found
 
 

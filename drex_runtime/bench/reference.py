@@ -16,6 +16,7 @@ import torch
 
 from drex_runtime.bench.compare import BASELINE, Tell
 from drex_runtime.bench.drive import Contestant, Entry
+from drex_runtime.bench.interval import MedianInterval, median_interval
 from drex_runtime.bench.metrics import Slo
 from drex_runtime.bench.model import BenchModel
 from drex_runtime.bench.traffic import synthetic
@@ -28,7 +29,8 @@ from drex_runtime.records import ServerConfig
 
 @dataclass(frozen=True)
 class ReferenceRow:
-    """One batch size. Tokens per second are medians over rounds; ratios no-exit / reference per round."""
+    """One batch size. Tokens per second are medians over rounds; ratios no-exit / reference per round, their median in
+    the interval `ratio_low` to `ratio_high` (`level`: see `MedianInterval`)."""
 
     batch: int
     prompt_tokens: int
@@ -38,6 +40,14 @@ class ReferenceRow:
     ratio: float
     ratio_min: float
     ratio_max: float
+    ratio_low: float
+    ratio_high: float
+    level: float
+
+    @property
+    def interval(self) -> MedianInterval:
+        """How well `ratio` is known."""
+        return MedianInterval(self.ratio_low, self.ratio_high, self.level)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -70,8 +80,9 @@ def against_transformers(model: BenchModel, batches: Items[int], *, prompt_token
             mine.append(ours.run(work, Slo(), seed=seed).metrics.tokens_per_second)
             other.append(batch * output_tokens / _generate(theirs, ids, output_tokens))
         ratios = [one / two for one, two in zip(mine, other, strict=True)]
+        known = median_interval(ratios)
         found.append(ReferenceRow(batch, prompt_tokens, output_tokens, median(mine), median(other), median(ratios),
-                                  min(ratios), max(ratios)))
+                                  min(ratios), max(ratios), known.low, known.high, known.level))
     return found
 
 

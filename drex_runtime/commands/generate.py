@@ -29,7 +29,10 @@ def generate(
                               "1 = never. Default: the model's own.")] = None,
     thresholds: Annotated[Path | None, typer.Option(help="Thresholds file of drex calibrate.")] = None,
     kv_fill: Annotated[str, typer.Option(help="What deeper layers keep of a token that exits: share (its exit "
-                       "layer's entry, no memory) or propagate (K, V of its exit state).")] = "share",
+                       "layer's entry, no memory), propagate (K, V of its exit state) or recompute (those of full "
+                       "depth, computed when a later token first needs them).")] = "share",
+    kv_max_debt: Annotated[int | None, typer.Option(help="With recompute: tokens per request whose K, V may be put "
+                           "off. Default: 64.", show_default=False)] = None,
     stay: Annotated[str, typer.Option(help="What a ready row emits that had to stay: commit (its ramp's token) or "
                     "deep (what it says further on).")] = "commit",
     enable_prefix_caching: Annotated[bool, typer.Option("--enable-prefix-caching", help="Prompts that begin alike "
@@ -64,7 +67,8 @@ def generate(
     opened = open_model(model, exit_threshold, thresholds, kv_fill)
     llm = LLM(opened.model, policy=table, settings=settings, profile=load_profile(profile) if profile else None,
               max_num_seqs=max_num_seqs, batch_max=max_batch_rows, tokenizer=opened.tokenizer, stay=stay,
-              kv=kv_of(opened.model, max_num_seqs, None, None, kv_fill, enable_prefix_caching))
+              kv=kv_of(opened.model, max_num_seqs, None, None, kv_fill, prefix_cache=enable_prefix_caching,
+                       max_debt=kv_max_debt))
     timeline = TimelineObserver(llm.engine) if trace_out else None
     begun = time.perf_counter()
     with (Recorder(record, llm.engine, model=opened.folder.name) if record else nullcontext(),
@@ -96,6 +100,9 @@ def print_run(llm: LLM, outputs: list[RequestOutput], seconds: float) -> None:
           f"({saved / 2**20:.2f} MiB saved), preemptions {counted.preemptions}")
     if llm.engine.runner.memory.prefixes is not None:
         print(f"  prefix cache: {counted.prefix_cache_hits} of {counted.prefix_cache_queries} prompt tokens were there")
+    if llm.engine.runner.debts is not None:
+        print(f"  tokens that left with K, V of deeper layers owed {counted.tokens_owed}, run to full depth since "
+              f"{counted.tokens_recomputed}, debts at their bound {counted.debt_bound_hits}")
     if counted.stayed_tokens:
         print(f"  tokens of rows that had to stay {counted.stayed_tokens}, of these other than the ramp's "
               f"{counted.drifted_tokens}")

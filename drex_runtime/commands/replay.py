@@ -17,13 +17,15 @@ def replay(
     None,
     max_num_seqs: Annotated[int, typer.Option(help="N, requests in flight.")] = 16,
     max_batch_rows: Annotated[int | None, typer.Option(help="Rows per launch. Default: N.")] = None,
+    kv_fill: Annotated[str | None, typer.Option(help="KV fill of the engine: share or propagate. Default: the one that "
+                       "the profile was measured with.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Seed of the prompts' tokens.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write every launch as JSON.")] = None,
 ) -> None:
     """Take the same decisions as the simulator on the profile's clock, and time every launch for real."""
     import json
 
-    from drex_runtime.commands.model_options import open_model
+    from drex_runtime.commands.model_options import kv_of, open_model
     from drex_runtime.policies import bind
     from drex_runtime.policies.load import load_policy
     from drex_runtime.policies.settings import load_policy_config
@@ -38,7 +40,9 @@ def replay(
     bound = bind(table, costs, config, settings)
     requests = load_workload(workload).in_tick(costs.tick)
     with progress(f"replaying {len(requests.requests)} requests"):
-        result = replaying.replay(open_model(model).model, bound, requests, seed=seed)
+        loaded = open_model(model).model
+        result = replaying.replay(loaded, bound, requests, seed=seed,
+                                  kv=kv_of(loaded, max_num_seqs, None, None, kv_fill) if kv_fill else None)
     kinds = sorted({(item.launch.kind, item.launch.pool) for item in result.launches})
     print(f"{'launch':<10} {'count':>6} {'predicted ms':>13} {'measured ms':>12} {'median error':>13}")
     for kind, pool in kinds:

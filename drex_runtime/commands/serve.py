@@ -37,7 +37,10 @@ def serve(
                               "1 = never. Default: the model's own.")] = None,
     thresholds: Annotated[Path | None, typer.Option(help="Thresholds file of drex calibrate.")] = None,
     kv_fill: Annotated[str, typer.Option(help="What deeper layers keep of a token that exits: share (its exit "
-                       "layer's entry, no memory) or propagate (K, V of its exit state).")] = "share",
+                       "layer's entry, no memory), propagate (K, V of its exit state) or recompute (those of full "
+                       "depth, computed when a later token first needs them).")] = "share",
+    kv_max_debt: Annotated[int | None, typer.Option(help="With recompute: tokens per request whose K, V may be put "
+                           "off. Default: 64.", show_default=False)] = None,
     enable_prefix_caching: Annotated[bool, typer.Option("--enable-prefix-caching", help="Prompts that begin alike "
                                      "share K and V of what was computed once. Simulators do not model it. The time to "
                                      "the first token shows clients whether a beginning was sent before.")] = False,
@@ -87,7 +90,8 @@ def serve(
     llm = LLM(loaded, policy=table, settings=settings, profile=load_profile(profile) if profile else None,
               max_num_seqs=max_num_seqs, batch_max=max_batch_rows, prefill_tokens=max_num_batched_tokens,
               max_model_len=max_model_len, tokenizer=opened.tokenizer, stay=stay,
-              kv=kv_of(loaded, max_num_seqs, max_model_len, kv_seqs, kv_fill, enable_prefix_caching))
+              kv=kv_of(loaded, max_num_seqs, max_model_len, kv_seqs, kv_fill, prefix_cache=enable_prefix_caching,
+                       max_debt=kv_max_debt))
     name = served_model_name or opened.folder.resolve().name
     app = create_app(llm, model_name=name, template=ChatTemplate.load(opened.folder), limits=limits, api_key=key)
     print(f"drex serve: {name} under policy {table.name} on http://{host}:{bound.getsockname()[1]}", flush=True)

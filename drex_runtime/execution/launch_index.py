@@ -43,9 +43,16 @@ class LaunchIndex:
 
 def launch_index(rows: list[int], positions: Index, scratch_row: int) -> LaunchIndex:
     """The index of a launch; `positions[row]` is the position of each row's new token."""
+    live = np.array(rows, dtype=np.int64)
+    return token_index(live, positions[live], scratch_row)
+
+
+def token_index(rows: Index, positions: Index, scratch_row: int) -> LaunchIndex:
+    """The index of tokens `positions[i]` of rows `rows[i]`, which may repeat."""
     count = len(rows)
-    padded = np.array(rows + [scratch_row] * (LEAST_ROWS - count), dtype=np.int64)
-    at = positions[padded]
+    padding = (0, max(LEAST_ROWS - count, 0))
+    padded = np.pad(rows, padding, constant_values=scratch_row)
+    at = np.pad(positions, padding)
     lengths = at + 1
     blank = np.zeros(len(padded), dtype=np.int64)
     return LaunchIndex(count, padded, at, lengths, int(lengths.max()), int(lengths.sum()), torch.from_numpy(padded),

@@ -23,6 +23,7 @@ from drex_runtime.kv.prefix_cache import PrefixCache
 from drex_runtime.kv.tables import KVTables
 from drex_runtime.model import ModelConfig
 
+MOST_OWED = 64  # tokens per request, where max_debt is not given
 TOKENS_PER_BLOCK = 32  # of the longest segment, where block_cells is not given
 
 
@@ -32,8 +33,9 @@ class KVConfig:
 
     `block_cells` per superblock (None: 32 tokens of the longest segment). `layout`: see `KVPool`. `admission`: see the
     module. `watermark`: share of the superblocks that likely admission leaves free. `fill`: what deeper layers keep of
-    a token that left early: its exit layer's entry, without owning memory ("share"), or K and V of its exit state,
-    owned and computed ("propagate").
+    a token that left early: its exit layer's entry, without owning memory ("share"), K and V of its exit state, owned
+    and computed ("propagate"), or those of full depth, owned and computed when they are first needed ("recompute", see
+    `debt`), of which a request puts off at most `max_debt` tokens (None: 64; for recompute only).
 
     `prefix_cache`: prompts that begin alike share K and V of what was computed once, in blocks of `prefix_block` tokens
     (`kv.prefix_cache`). Off by default: the simulator knows no such cache, charges every prompt token and decides
@@ -47,7 +49,8 @@ class KVConfig:
     sequences: int = 1
     admission: Literal["likely", "full"] = "likely"
     watermark: float = 0.02
-    fill: Literal["share", "propagate"] = "share"
+    fill: Literal["share", "propagate", "recompute"] = "share"
+    max_debt: int | None = None
     prefix_cache: bool = False
     prefix_block: int = 16
 
@@ -58,8 +61,10 @@ class KVConfig:
                 raise InputError("kv", name, value, "1 or more")
         if self.admission not in ("likely", "full"):
             raise InputError("kv", "admission", self.admission, '"likely" or "full"')
-        if self.fill not in ("share", "propagate"):
-            raise InputError("kv", "fill", self.fill, '"share" or "propagate" (the engine has no "recompute")')
+        if self.fill not in ("share", "propagate", "recompute"):
+            raise InputError("kv", "fill", self.fill, '"share", "propagate" or "recompute"')
+        if self.max_debt is not None and (self.fill != "recompute" or self.max_debt < 1):
+            raise InputError("kv", "max_debt", self.max_debt, '1 or more with fill "recompute", absent with others')
         if not 0 <= self.watermark < 1:
             raise InputError("kv", "watermark", self.watermark, "a share from 0 to below 1")
 
@@ -79,6 +84,9 @@ class KVMemory:
         self.admission, self.fill = config.admission, config.fill
         self.reserve = ceil(config.watermark * blocks) if config.admission == "likely" else 0
         self._promised: dict[int, int] = {}  # superblocks by row
+        # [segments, rows]: past tokens whose slots there are still to be taken (see `debt`; otherwise 0).
+        self.owed = np.zeros((len(layers), num_rows), dtype=np.int64)
+        self._per_block = np.array(self.pool.tokens_per_block)[:, None]
 
     @property
     def promised(self) -> int:
@@ -139,11 +147,15 @@ class KVMemory:
         self.tables.release(sequence.row)
         if self.prefixes is not None:
             self.prefixes.leave(sequence.row)
+        self.owed[:, sequence.row] = 0
         del self._promised[sequence.row]
 
     def missing_for_pass(self, rows: Items[int], segment: int) -> int:
         """Superblocks that these rows take at most in a pass from this segment to the end."""
-        return int((self.tables.slots_left[segment - 1:, np.array(rows, np.int64)] == 0).sum())
+        index = np.array(rows, np.int64)
+        slots = self.owed[segment - 1:, index] + 1
+        blocks = -((self.tables.slots_left[segment - 1:, index] - slots) // self._per_block[segment - 1:])
+        return int(blocks.clip(0).sum())
 
     def missing_for_run(self, row: int, count: int) -> int:
         """Superblocks that `count` further positions of a row (-1: a new one) take at full depth."""

@@ -1,6 +1,7 @@
 """Replay: K and V of what a preempted request had processed, token by token and raggedly.
 
-Each input runs to the depth at which its token left the first time and shares its exit layer's entries from there on.
+Each input runs to the depth at which its token left the first time and shares its exit layer's entries from there on
+(with recompute: to full depth, so that nothing is owed afterwards).
 Rows are computed one by one whatever the launch (see `attention`), so entries and texts are those of the first time.
 The prompt before it is processed in chunks as any prompt.
 """
@@ -20,10 +21,11 @@ def replay(runner: Runner, sequence: Sequence, count: int) -> None:
         stand_before(runner, sequence, 0)
     for output in range(first + done, first + done + count):
         index = runner.index([sequence.row])
-        for segment in range(1, sequence.depths[output] + 1):
+        depth = sequence.depths[output] if runner.debts is None else runner.num_segments
+        for segment in range(1, depth + 1):
             runner.segment(segment, index, [False])
-        if sequence.depths[output] < runner.num_segments:
-            runner.share(sequence.depths[output], [sequence.row])
+        if depth < runner.num_segments:
+            runner.share(depth, [sequence.row])
         stand_before(runner, sequence, output)
     sequence.lost -= count
     runner.statistics.inputs_replayed += count

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from drex_runtime.execution.attention import DecodeAttention, attend_chunk, decode_attention
-from drex_runtime.execution.launch_index import LEAST_ROWS, LaunchIndex, launch_index
-from drex_runtime.execution.memory import KVConfig, KVMemory
+from drex_runtime.execution.debt import Debts
+from drex_runtime.execution.launch_index import LEAST_ROWS, Index, LaunchIndex, launch_index, token_index
+from drex_runtime.execution.memory import MOST_OWED, KVConfig, KVMemory
 from drex_runtime.execution.requests import Sequence
 from drex_runtime.execution.sampling import Sampler
 from drex_runtime.execution.statistics import Statistics
@@ -54,6 +55,7 @@ class Runner:
         self._kv_layers = [config.kv_layers(segment) for segment in range(1, config.num_segments + 1)]
         self._state = torch.empty(0)  # output of the latest segment, rows as in its launch, padding included
         self._ramp_qkv: tuple[Tensor, Tensor, Tensor] | None = None  # the same of its ramp's layer, if it has one
+        self.debts = Debts(self, num_rows, kv.max_debt or MOST_OWED) if kv.fill == "recompute" else None
 
     @property
     def num_segments(self) -> int:
@@ -66,7 +68,10 @@ class Runner:
         return launch_index(rows, self.positions, self.scratch_row)
 
     def segment(self, segment: int, launch: LaunchIndex, latched: list[bool]) -> None:
-        """Run one segment for the launch's rows. Latched rows write no K, V: they share their exit layer's."""
+        """Run one segment for the launch's rows. Latched rows write no K, V: they share their exit layer's.
+
+        With recompute they do write them, as nothing else stands for the K and V of full depth.
+        """
         tables = self.memory.tables
         tables.reserve(launch.longest)
         self._open_slots(segment, launch, np.array(latched))
@@ -95,7 +100,7 @@ class Runner:
     def _open_slots(self, segment: int, launch: LaunchIndex, latched: NDArray[np.bool_]) -> None:
         tables, live, at = self.memory.tables, launch.live, launch.positions[:launch.count]
         base, stride = np.full(len(launch.rows), SCRATCH), np.zeros(len(launch.rows), dtype=np.int64)
-        own = ~latched
+        own = ~latched if self.debts is None else np.ones_like(latched)
         if own.any():
             owned = np.flatnonzero(own)
             base[owned] = tables.own(segment, live[owned], at[owned])
@@ -115,8 +120,15 @@ class Runner:
         """Where in a slot the segment's first layer is: behind the ramp's layer, if that keeps K and V."""
         return self._kv_layers[segment - 1] - len(self._segments[segment - 1])
 
-    def share(self, segment: int, rows: list[int]) -> None:
-        """The running tokens of these rows left after `segment`: deeper layers keep what `KVConfig.fill` says."""
+    def share(self, segment: int, rows: list[int], *, latched: bool = False) -> None:
+        """The running tokens of these rows left after `segment`: deeper layers keep what `KVConfig.fill` says.
+
+        `latched`: the rows run on all the same, for their neighbours' sake; with recompute that is what they owe.
+        """
+        if self.debts is not None:
+            if not latched:
+                self.debts.owe(segment, rows)
+            return
         if self.memory.fill == "propagate":
             self._propagate(segment, rows)
             return
@@ -125,8 +137,16 @@ class Runner:
         self.statistics.cells_shared += len(rows) * sum(self._kv_layers[segment:])
 
     def _propagate(self, left: int, rows: list[int]) -> None:
-        """K and V of the rows' exit states in all deeper layers (and ramps' layers), in slots of their own."""
-        launch, pool = self.index(rows), self.memory.pool
+        """K and V of the rows' exit states in all deeper layers (and ramps' layers), in slots of their own.
+
+        A row that was ready at an earlier ramp and had to stay has them from there, and keeps them: from a deeper state
+        its text would change with the schedule, and its slots would be owned twice.
+        """
+        index, pool = np.array(rows, dtype=np.int64), self.memory.pool
+        unfilled = index[self.memory.tables.stride[left, index, self.positions[index]] == 0]
+        if not unfilled.size:
+            return
+        launch = self.index(unfilled.tolist())
         live, at = launch.live, launch.positions[:launch.count]
         state = self.hidden.index_select(0, launch.tensor)
         for segment in range(left + 1, self.num_segments + 1):
@@ -137,9 +157,36 @@ class Runner:
                 places.append((0, ramp_layer))
             for offset, layer in places:
                 _, key, value = layer.qkv(state, launch.position_tensor)
-                cells = torch.from_numpy(base + offset * pool.strides[segment - 1])
-                pool.keys[cells], pool.values[cells] = key[:launch.count], value[:launch.count]
+                self._write(base + offset * pool.strides[segment - 1], key, value)
             self.statistics.cells_owned += launch.count * self._kv_layers[segment - 1]
+
+    def extend(self, segment: int, rows: Index, positions: Index, bases: Index, state: Tensor) -> Tensor:
+        """Run past tokens, at `positions[n]` of `rows[n]`, through a segment: `state[n, d]` -> `[n, d]`.
+
+        A row's tokens stand together in ascending order, those before them have run through the segment, and `bases`
+        are their slots in it. Attention is that of decoding: K and V are, bit by bit, those of tokens that never left.
+        """
+        tokens = token_index(rows, positions, self.scratch_row)
+        count, stride, padding = tokens.count, self.memory.pool.strides[segment - 1], len(tokens.rows) - tokens.count
+        tokens.write_base = np.pad(bases, (0, padding), constant_values=SCRATCH)
+        tokens.write_stride = np.where(tokens.write_base == SCRATCH, 0, stride)
+        state = torch.nn.functional.pad(state, (0, 0, 0, padding))
+        for offset, index in enumerate(self._segments[segment - 1], start=self._first_offset(segment)):
+            query, key, value = self._layers[index].qkv(state, tokens.position_tensor)
+            # All before any attends: tokens of one row see each other, and attention may go over them in any order.
+            self._write(bases + offset * stride, key, value)
+            attended = self.attention(self.memory.tables, tokens, segment, offset, query, key, value)
+            state = self._layers[index].finish(state, attended)
+        if (ramp_layer := self._ramp_layers[segment - 1]) is not None:
+            _, key, value = ramp_layer.qkv(state, tokens.position_tensor)
+            self._write(bases, key, value)
+        self.statistics.cells_owned += count * self._kv_layers[segment - 1]
+        return state[:count]
+
+    def _write(self, cells: Index, key: Tensor, value: Tensor) -> None:
+        """K and V (of the first tokens; the rest is padding) into these cells."""
+        at = torch.from_numpy(cells)
+        self.memory.pool.keys[at], self.memory.pool.values[at] = key[:len(cells)], value[:len(cells)]
 
     # ---- prompts ------------------------------------------------------------------------------------------
     def prefill(self, chunks: Items[PromptChunk]) -> Tensor:
@@ -160,8 +207,7 @@ class Runner:
             self.statistics.cells_owned += count * self._kv_layers[segment - 1]
             for offset, index in enumerate(layers, start=self._first_offset(segment)):
                 query, key, value = self._layers[index].qkv(state, place)
-                cells = torch.from_numpy(base + offset * self.memory.pool.strides[segment - 1])
-                self.memory.pool.keys[cells], self.memory.pool.values[cells] = key[:count], value[:count]
+                self._write(base + offset * self.memory.pool.strides[segment - 1], key, value)
                 attended = torch.zeros(len(state), query.shape[1] * query.shape[2], dtype=state.dtype)
                 for (row, _, start), part in zip(chunks, parts, strict=True):
                     keys, values = self._past(segment, offset, row, start, key[part], value[part])
@@ -169,8 +215,7 @@ class Runner:
                 state = self._layers[index].finish(state, attended)
             if (ramp_layer := self._ramp_layers[segment - 1]) is not None:
                 _, key, value = ramp_layer.qkv(state, place)
-                cells = torch.from_numpy(base)
-                self.memory.pool.keys[cells], self.memory.pool.values[cells] = key[:count], value[:count]
+                self._write(base, key, value)
         last = [part.stop - 1 for part in parts]
         return state[torch.tensor(last + [0] * (LEAST_ROWS - len(last)))]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal
 
-Part = Literal["decision", "start", "segment", "ramp", "emit", "rebatch", "prefill"]
+Part = Literal["decision", "start", "segment", "ramp", "emit", "rebatch", "prefill", "recompute"]
 
 
 @dataclass
@@ -18,6 +18,10 @@ class Statistics:
     Hidden states move only where a segment reads its rows by index and writes them back (on the GPU that is fused
     into its first and last kernel); split, park, join and flush move none, and no K or V ever. `prefix_cache_queries`
     and `prefix_cache_hits` are prompt tokens of requests that first got a place: all, and those that the cache held.
+
+    With recompute (see `debt`): `tokens_owed` left early and had their state kept, `tokens_recomputed` of them have
+    been run to full depth since, in `rows_recomputed` runs of a token through a segment; `debt_bound_hits`: passes
+    that began with a request at `max_debt`, counted per request.
     """
 
     launches: int = 0
@@ -43,6 +47,10 @@ class Statistics:
     drifted_tokens: int = 0
     preemptions: int = 0
     inputs_replayed: int = 0
+    tokens_owed: int = 0
+    tokens_recomputed: int = 0
+    rows_recomputed: int = 0
+    debt_bound_hits: int = 0
     failed_requests: int = 0
 
 
@@ -53,7 +61,8 @@ class PartTime:
     `rows`: rows (prefill: prompt tokens) · `context`: sum of ctx (prefill: sum of chunk * ctx before it).
     segment: forward of a segment; of the last one with LM head and choice of tokens · ramp: head, confidence and
     choice · emit: handing out tokens, sharing entries, ending requests · start: setting up a launch at segment >= 2
-    · rebatch: parking rows · decision: asking the policy for a launch.
+    · rebatch: parking rows · decision: asking the policy for a launch · recompute: before a segment,
+    what `rows` requests owed there (1: in all).
     """
 
     part: Part

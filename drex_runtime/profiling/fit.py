@@ -2,13 +2,17 @@
 
 A segment's cost is fixed[bucket] + per_row * b + per_context * sum(ctx): slopes by non-negative least squares over
 all its points, then one fixed value per measured batch size from the median residual there.
+
+`kv_fill` has one price for all ramps: the mean of what was measured at each, as if exits spread evenly over them. An
+engine that propagates pays more than that at early ramps and less at late ones; the points by ramp stay in `meta.raw`
+("fill 1", "fill 2", ...).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
 import torch
@@ -29,7 +33,7 @@ def fit_profile(points: Sequence[Point], plan: Plan, *, name: str, model: str, n
                    for s in range(2, num_segments + 1))
     profile = CostProfile(name, plan.batches, segments, ramps, starts,
                           _middle([p for p in medians if p.kind == "rebatch"]),
-                          _linear([p for p in medians if p.kind == "fill"]),
+                          _linear(_over_ramps([p for p in medians if p.kind == "fill"])),
                           _prefill([p for p in medians if p.kind == "prefill"]))
     errors = [abs(predicted(profile, point) - point.ns) / point.ns for point in medians if point.ns]
     meta = ProfileMeta(
@@ -37,9 +41,10 @@ def fit_profile(points: Sequence[Point], plan: Plan, *, name: str, model: str, n
         f"drex profile: {len(points)} timings in {rounds} interleaved rounds, medians; non-negative least "
         f"squares; torch {torch.__version__}, {torch.get_num_threads()} threads",
         "decision and set-up time are part of segment 1 and start; handing out tokens is part of the last segment "
-        "and kv_fill", plan.contexts[len(plan.contexts) // 2],
+        "and kv_fill, which is the mean over the ramps measured", plan.contexts[len(plan.contexts) // 2],
         max(plan.contexts), round(median(errors), 4), None,
-        tuple((f"{p.kind} {p.segment}" if p.segment else p.kind, p.rows, p.context, p.ns) for p in medians))
+        tuple((f"{p.kind} {p.segment}" if p.segment else p.kind, p.rows, p.context, p.ns) for p in medians),
+        plan.kv_fill)
     return CostProfile(profile.name, profile.buckets, profile.segments, profile.ramps, profile.starts, profile.rebatch,
                        profile.kv_fill, profile.prefill, "ns", meta)
 
@@ -91,6 +96,14 @@ def _linear(points: Sequence[Point]) -> LinearCost:
 def _prefill(points: Sequence[Point]) -> PrefillCost:
     fixed, per_token, per_pair = _slopes([(1, p.rows, p.context) for p in points], [p.ns for p in points])
     return PrefillCost(round(fixed), round(per_token), round(per_pair))
+
+
+def _over_ramps(points: Sequence[Point]) -> list[Point]:
+    """One point per number of rows: the mean over ramps."""
+    by_rows: dict[int, list[int]] = {}
+    for point in points:
+        by_rows.setdefault(point.rows, []).append(point.ns)
+    return [Point("fill", 0, rows, 0, round(fmean(times))) for rows, times in by_rows.items()]
 
 
 def _middle(points: Sequence[Point]) -> int:

@@ -3,6 +3,10 @@
 For each batch size b and context, b requests run with all tokens deep (every pass is split, parked and run again:
 segments, ramp, rebatch, start) and with all tokens shallow (ramp, exit); prompts give prefill points, chunked ones
 the price of earlier context. Rounds are interleaved so that drift of the machine spreads over all points.
+
+What an exit costs does not depend on the ramp where entries are shared, so ramp 1 stands for all. An engine that
+propagates computes K and V of every deeper layer, which is more work at the first ramp than at the last: there all
+tokens leave at each ramp in turn, as many points of each.
 """
 
 from __future__ import annotations
@@ -12,12 +16,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from drex_runtime.engine import Engine
+from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.nominal import nominal_profile
 from drex_runtime.execution.scripted import submit_workload
 from drex_runtime.execution.statistics import PartTime
 from drex_runtime.model import EarlyExitLlama
 from drex_runtime.policies import bind, shipped_policy
 from drex_runtime.records import Request, ServerConfig, Workload
+from drex_runtime.records.profile import KVFill
 
 Progress = Callable[[str], None]
 Timer = Callable[[], int]
@@ -39,13 +45,21 @@ class Point:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured. `batches` become the profile's buckets; `contexts` are prompt lengths in tokens."""
+    """What is measured. `batches` become the profile's buckets; `contexts` are prompt lengths in tokens; `kv_fill` is
+    that of the engine."""
 
     batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     contexts: tuple[int, ...] = (8, 64, 192)
     tokens: int = 4
     rounds: int = 3
     seconds: float | None = None
+    kv_fill: KVFill = "share"
+
+    def depths(self, num_segments: int) -> tuple[int, ...]:
+        """Depths at which all tokens of a run leave; the last is full depth."""
+        if self.kv_fill == "share":
+            return tuple(dict.fromkeys((1, num_segments)))
+        return tuple(range(1, num_segments + 1))
 
 
 def measure(model: EarlyExitLlama, plan: Plan, progress: Progress = lambda _: None,
@@ -56,8 +70,9 @@ def measure(model: EarlyExitLlama, plan: Plan, progress: Progress = lambda _: No
     most = model.config.max_positions - plan.tokens - 1
     cases = [(batch, min(context, most)) for batch, context in cases]
     deep = model.config.num_segments
-    for depth in (deep, 1):  # warm-up: allocations and compiled attention are not a launch's cost
-        _run(model, max(plan.batches), plan.contexts[0], depth, plan.tokens, None, timer)
+    depths = plan.depths(deep)
+    for depth in depths:  # warm-up: allocations and compiled attention are not a launch's cost
+        _run(model, plan, max(plan.batches), plan.contexts[0], depth, plan.tokens, None, timer)
     points: list[Point] = []
     begun = time.monotonic()
     for done in range(plan.rounds):
@@ -65,14 +80,14 @@ def measure(model: EarlyExitLlama, plan: Plan, progress: Progress = lambda _: No
             if done and plan.seconds is not None and time.monotonic() - begun > plan.seconds:
                 return points, done
             progress(f"round {done + 1}/{plan.rounds}, case {number}/{len(cases)}: {batch} rows, context {context}")
-            for depth in {deep, 1}:
-                points += _run(model, batch, context, depth, plan.tokens, None, timer)
+            for depth in depths:
+                points += _run(model, plan, batch, context, depth, plan.tokens, None, timer)
             if batch == 1:
-                points += _run(model, batch, context, deep, 1, max(1, context // 3), timer)
+                points += _run(model, plan, batch, context, deep, 1, max(1, context // 3), timer)
     return points, plan.rounds
 
 
-def _run(model: EarlyExitLlama, batch: int, context: int, depth: int, tokens: int,
+def _run(model: EarlyExitLlama, plan: Plan, batch: int, context: int, depth: int, tokens: int,
          chunk: int | None, timer: Timer) -> list[Point]:
     """One workload of equal requests through the engine; every timed part as points."""
     deep = model.config.num_segments
@@ -80,7 +95,7 @@ def _run(model: EarlyExitLlama, batch: int, context: int, depth: int, tokens: in
     requests = [Request(number, 0, context, depths) for number in range(batch)]
     config = ServerConfig(batch, batch, chunk)
     policy = bind(shipped_policy("flush-now"), nominal_profile(model.config, batch), config)
-    engine = Engine(model, policy)
+    engine = Engine(model, policy, kv=KVConfig(model.config.max_positions, sequences=batch, fill=plan.kv_fill))
     engine.stopwatch.enabled, engine.stopwatch.timer = True, timer
     submit_workload(engine, Workload.of(deep, requests))
     points: list[Point] = []

@@ -13,6 +13,7 @@ from statistics import median
 from drex_runtime.engine import Engine
 from drex_runtime.errors import DrexError
 from drex_runtime.execution.clock import FakeClock
+from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.scripted import finished_run, submit_workload
 from drex_runtime.model import EarlyExitLlama
 from drex_runtime.policies import BoundPolicy
@@ -61,15 +62,18 @@ class Replay:
 
 
 def replay(model: EarlyExitLlama, policy: BoundPolicy, workload: Workload, *, seed: int = 0,
-           timer: Timer = time.perf_counter_ns) -> Replay:
-    """Run `workload` on the engine and in the simulator. `timer` in ns, that of the profile.
+           timer: Timer = time.perf_counter_ns, kv: KVConfig | None = None) -> Replay:
+    """Run `workload` on the engine and in the simulator. `timer` in ns, that of the profile. `kv` None: room for all
+    and the KV fill that the profile was measured with (share if it does not say), whose price the simulator knows.
 
-    Raises ReplayMismatchError if a launch differs.
+    Raises ReplayMismatchError if a launch differs, InputError for a KV mode whose costs no profile has (recompute).
     """
+    launches: list[LaunchRecord] = []
+    kv = kv or KVConfig(model.config.max_positions, sequences=policy.config.max_num_seqs,
+                        fill=policy.profile.meta.kv_fill or "share")
+    engine = Engine(model, policy, clock=FakeClock(), launches=launches, kv=kv)
     log = Log(keep_steps=False)
     simulate(policy, workload, log=log)
-    launches: list[LaunchRecord] = []
-    engine = Engine(model, policy, clock=FakeClock(), launches=launches)
     sequences = submit_workload(engine, workload, seed=seed)
     measured: list[int] = []
     while engine.has_work:

@@ -23,6 +23,7 @@ MAX_COST = 2**40
 MAX_CONTEXT = 2**31
 STRICT = ConfigDict(extra="forbid", strict=True)
 Origin = Literal["measured", "published", "estimate", "synthetic"]
+KVFill = Literal["share", "propagate"]
 
 
 def _check(record: str, **values: int) -> None:
@@ -76,7 +77,8 @@ class PrefillCost:
 
 @dataclass(frozen=True, slots=True)
 class ProfileMeta:
-    """Where the numbers come from. `raw` holds the measured points (kind, b, ctx, ticks)."""
+    """Where the numbers come from. `raw` holds the measured points (kind, b, ctx, ticks); `kv_fill` is that of the
+    measured engine (None: not said), whose price is the profile's `kv_fill`."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -92,6 +94,7 @@ class ProfileMeta:
     fit_error: float | None = None
     decision_ns: int | None = None
     raw: tuple[tuple[str, int, int, int], ...] = ()
+    kv_fill: KVFill | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.reference_context < MAX_CONTEXT:

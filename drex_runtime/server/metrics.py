@@ -27,7 +27,10 @@ FROM_STATISTICS = (("splits", "Launches that were split at a ramp"), ("rows_park
                    ("involuntary_exits", "Rows that left before they were ready"),
                    ("involuntary_stays", "Ready rows that had to stay"), ("cells_owned", "KV cells computed"),
                    ("cells_shared", "KV cells of skipped layers that point at the exit layer's"),
-                   ("preemptions", "Requests that lost their place for memory"))
+                   ("preemptions", "Requests that lost their place for memory"),
+                   ("tokens_owed", "Tokens that left with deeper K, V owed (KV fill recompute)"),
+                   ("tokens_recomputed", "Tokens that left and were run to full depth later"),
+                   ("debt_bound_hits", "Passes begun by requests that owed as many tokens as they may"))
 
 
 class LaunchCounts(Observer):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
+from typing import get_args
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from drex_runtime.profiling.fit import fit_profile
 from drex_runtime.profiling.measure import Plan, Timer, measure
 from drex_runtime.profiling.replay import LaunchTime, Replay, replay
 from drex_runtime.records import CostProfile, ServerConfig, Workload
+from drex_runtime.records.profile import KVFill
 
 POLICIES = ("no-exit", "flush-now", "threshold", "drex")
 TARGET = 0.10  # median relative error of the makespan
@@ -71,10 +73,10 @@ def draw(number: int, num_segments: int, largest: int) -> tuple[str, int, Worklo
     return policy, places, arriving(made, Arrivals(speed), number), said
 
 
-def profiled(model: BenchModel, rows: int, seconds: float, timer: Timer) -> CostProfile:
+def profiled(model: BenchModel, rows: int, seconds: float, timer: Timer, kv_fill: KVFill) -> CostProfile:
     """A profile of this machine, as `drex profile` makes it."""
     sizes = (*(size for size in (1, 2, 4, 8, 16, 32) if size < rows), rows)
-    plan = Plan(sizes, rounds=50, seconds=seconds)
+    plan = Plan(sizes, rounds=50, seconds=seconds, kv_fill=kv_fill)
     points, rounds = measure(model.model, plan, timer=timer)
     return fit_profile(points, plan, name=model.name, model=model.name,
                        num_segments=model.model.config.num_segments, dtype="float32", rounds=rounds)
@@ -94,7 +96,8 @@ def report(found: list[Trial], profile: CostProfile, minutes: float, cpu_time: b
     errors = sorted(abs(item.error) for item in found)
     yield "# Simulator against engine"
     yield ""
-    yield (f"{device_name()}; {profile.meta.method}; measured {minutes:.1f} minutes before the last workload. "
+    yield (f"{device_name()}; KV fill {profile.meta.kv_fill}; {profile.meta.method}; "
+           f"measured {minutes:.1f} minutes before the last workload. "
            f"Times are {'CPU time of the engine thread' if cpu_time else 'wall clock'}.")
     yield ""
     yield (f"Makespan, {len(found)} workloads: median error {median(errors):.1%} (target {TARGET:.0%}), "
@@ -131,6 +134,8 @@ def main() -> None:
     parser.add_argument("--profile-seconds", type=float, default=40.0)
     parser.add_argument("--cpu-time", action="store_true", help="time the engine's thread instead of the wall "
                         "clock: for a machine on which other programs run")
+    parser.add_argument("--kv-fill", choices=get_args(KVFill), default="share",
+                        help="of the engine, in profile and replays")
     parser.add_argument("--out", type=Path, help="write the tables here too")
     asked = parser.parse_args()
     model = bench_model(asked.model, asked.random_model)
@@ -138,7 +143,7 @@ def main() -> None:
         torch.set_num_threads(1)  # the timer counts one thread
     timer: Timer = time.thread_time_ns if asked.cpu_time else time.perf_counter_ns
     begun = time.monotonic()
-    profile = profiled(model, asked.rows, asked.profile_seconds, timer)
+    profile = profiled(model, asked.rows, asked.profile_seconds, timer, asked.kv_fill)
     found = []
     for trial in trials(model, profile, asked.workloads, asked.rows, timer):
         found.append(trial)

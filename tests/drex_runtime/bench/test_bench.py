@@ -163,7 +163,23 @@ def test_the_command_writes_json_and_picture_with_a_reference_row(tmp_path: Path
     assert data["schema"] == "drex-bench/1" and len(data["rows"]) == 4
     assert [row["batch"] for row in data["reference"]] == [2]
     assert all(len(row["rounds"]) == 2 and row["rounds"][0]["tokens"] == 16 for row in data["rows"])
+    assert "level 50.0%: the widest that 2 rounds give; 95% needs 6 or more" in out and data["kv_fills"] is None
+    assert "WARNING: the shortest runs last" in out and "--num-prompts" in out
     assert picture.read_text().startswith("<svg") and "no-exit" in picture.read_text()
+
+
+def test_a_kv_fill_stands_beside_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = tmp_path / "bench.json"
+    assert run_drex("bench", "--random-model", "layers=2,hidden=64,vocab=256,ramps=1", "--policies", "flush-now",
+                    "--exit-rates", "1", "--num-prompts", "4", "--input-len", "3", "--output-len", "9", "--rounds", "1",
+                    "--max-num-seqs", "2", "--kv-fill", "recompute", "--kv-max-debt", "3",
+                    "--save-result", str(result)) == 0
+    out = capsys.readouterr().out
+    assert "KV fill recompute" in out and "recompute " in out.split("share of a run's time by part")[1]
+    data = json.loads(result.read_text())
+    counts = {row["policy"]: row["rounds"][0]["counts"] for row in data["rows"]}
+    assert data["about"]["kv_fill"] == "recompute" and not counts["no-exit"]["tokens_owed"]
+    assert counts["flush-now"]["tokens_recomputed"] == 3 * counts["flush-now"]["debt_bound_hits"] > 0
 
 
 @pytest.mark.parametrize(("options", "said"), [
@@ -171,6 +187,7 @@ def test_the_command_writes_json_and_picture_with_a_reference_row(tmp_path: Path
     (("--exit-rates", "1.5"), "exit_rates"), (("--request-rate", "0"), "request_rate"),
     (("--policies", "drex,drex"), "different names"), (("--reference-batches", "0"), "--reference-batches"),
     (("--dataset", "missing.csv"), "missing.csv"), (("--random-model", "layers=2", "."), "either"),
+    (("--kv-fill", "forget"), '"recompute"'), (("--kv-max-debt", "3"), "max_debt"),
 ])
 def test_a_bad_option_is_one_line(options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_drex("bench", *options) == 2

@@ -32,6 +32,19 @@ def test_propagated_entries_agree_with_a_naive_decoder(ramps: int) -> None:
         assert not llm.engine.statistics.cells_shared
 
 
+def test_rows_that_had_to_stay_and_leave_at_a_later_ramp_are_filled_once() -> None:
+    model = model_with(2, threshold="0.1")
+    prompts = prompts_of(model.config.vocab_size, 8, longest=10)
+    llm = LLM(model, policy="consensus", max_num_seqs=4, kv=KVConfig(128, sequences=4, fill="propagate"))
+    sequences = [llm.engine.submit(each) for prompt in prompts for each in llm.sequences(prompt, PARAMS)]
+    while llm.engine.has_work:
+        llm.engine.step()
+        llm.engine.check()  # a slot owned twice shows while its row is held, not afterwards
+    assert llm.engine.statistics.involuntary_stays
+    assert [(tuple(each.output_ids), tuple(each.depths)) for each in sequences] == [
+        naive(model, prompt, PARAMS.max_tokens, "propagate") for prompt in prompts]
+
+
 def test_preempted_requests_replay_propagated_entries_too() -> None:
     model, random = model_with(2, threshold="0.05"), Random(1)
     prompts = [[random.randrange(61) for _ in range(5)] for _ in range(8)]
@@ -82,7 +95,7 @@ def test_rows_that_had_to_stay_may_emit_the_deep_token() -> None:
     assert generate(LLM(model, policy="flush-now", stay="deep"), prompts, PARAMS) == committed
 
 
-@pytest.mark.parametrize(("kv", "stay", "field"), [({"fill": "recompute"}, "commit", "fill"), ({}, "never", "stay"),
+@pytest.mark.parametrize(("kv", "stay", "field"), [({"fill": "forget"}, "commit", "fill"), ({}, "never", "stay"),
                                                    ({"watermark": 1.0}, "commit", "watermark"),
                                                    ({"admission": "all"}, "commit", "admission")])
 def test_unknown_modes_are_refused_by_name(kv: dict[str, object], stay: str, field: str) -> None:

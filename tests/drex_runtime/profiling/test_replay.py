@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from drex_runtime.errors import InputError
+from drex_runtime.execution.memory import KVConfig
 from drex_runtime.model import EarlyExitLlama, parse_config, random_model
 from drex_runtime.policies import SHIPPED, bind
 from drex_runtime.profiling.fit import fit_profile
@@ -45,6 +47,13 @@ def test_a_measured_profile_is_complete(measured: tuple[EarlyExitLlama, CostProf
     assert profile.meta.device and profile.meta.date and "torch" in profile.meta.method
     assert all(profile.segment_cost(s, 1, 0) > 0 for s in range(1, profile.num_segments + 1))
     assert all(ramp.fixed + ramp.per_row > 0 for ramp in profile.ramps) and all(start > 0 for start in profile.starts)
+
+
+def test_a_kv_mode_without_a_price_is_refused(measured: tuple[EarlyExitLlama, CostProfile]) -> None:
+    model, profile = measured
+    policy = bind(SHIPPED["drex"], profile, ServerConfig(3, 4))
+    with pytest.raises(InputError, match=r"kv fill = recompute: .* none of them has a cost for recomputing"):
+        replay(model, policy, workload(profile.num_segments), kv=KVConfig(64, fill="recompute"))
 
 
 @pytest.mark.parametrize("name", list(SHIPPED))
