@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,14 +16,16 @@ import drex_runtime
 from drex_runtime.errors import InputError
 from drex_runtime.execution.attention import GatheredAttention
 from drex_runtime.execution.clock import FakeClock
+from drex_runtime.execution.launch_index import LaunchIndex
 from drex_runtime.execution.llm import LLM
 from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.params import SamplingParams
 from drex_runtime.execution.requests import Sequence
-from drex_runtime.kv import KVPoolError
+from drex_runtime.kv import KVPoolError, KVTables
 from drex_runtime.model import EarlyExitLlama
 from tests.drex_runtime.bench.test_bench import run_drex
 from tests.drex_runtime.engine.cases import TokensAndDepths, generate, model_with
+from tests.drex_runtime.engine.test_attention import threads
 from tests.drex_runtime.engine.test_texts import CONSULTING, PARAMS, naive, prompts_of, settings_of
 from tests.drex_runtime.model.configs import small_model
 from tests.scale import scaled
@@ -235,10 +238,29 @@ def test_without_exits_nothing_is_owed() -> None:
     assert not llm.engine.statistics.tokens_owed
 
 
-def test_more_owed_tokens_than_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+class Backwards:
+    """Decode attention that takes the tokens of a launch one by one, the last first."""
+
+    def __call__(self, tables: KVTables, launch: LaunchIndex, segment: int, offset: int, query: torch.Tensor,
+                 key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """See `DecodeAttention`."""
+        found = []
+        for at in reversed(range(len(launch.rows))):
+            one = slice(at, at + 1)
+            alone = replace(launch, rows=launch.rows[one], lengths=launch.lengths[one],
+                            longest=int(launch.lengths[at]), write_base=launch.write_base[one],
+                            write_stride=launch.write_stride[one])
+            found.append(GatheredAttention()(tables, alone, segment, offset, query[one], key[one], value[one]))
+        return torch.cat(found[::-1])
+
+
+def test_owed_tokens_of_a_row_may_go_to_several_threads_or_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_with(2, threshold="0.05")
     prompts = prompts_of(model.config.vocab_size, 5, longest=10)
     whole = watched(recomputing(model, "drex", 6), prompts)
+    with threads(3, monkeypatch):
+        assert watched(recomputing(model, "drex", 6), prompts) == whole
+    assert watched(recomputing(model, "drex", 6, attention=Backwards()), prompts) == whole
     monkeypatch.setattr("drex_runtime.execution.debt.CHUNK", 2)
     assert watched(recomputing(model, "drex", 6), prompts) == whole
 
