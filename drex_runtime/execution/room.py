@@ -1,10 +1,9 @@
 """Room: before a launch the KV pool must hold its worst case; what is missing is taken from the youngest request.
 
 The worst case of a pass is every row going on to the last segment, and every parked row that could join doing so, each
-with the tokens it owes there (`debt`). If
-the pool cannot hold that, prompts that have no place yet are left out of the launch, then the request that got its
-place last is preempted, in the launch or not, until the rest fits. It queues again; its prompt and what is out so far
-are processed again (`replay`).
+with the tokens it owes there (`debt`). If the pool cannot hold that, prompts that have no place yet are left out of the
+launch, then the request that got its place last is preempted, in the launch or not, until the rest fits. It queues
+again; its prompt and what is out so far are processed again (`replay`).
 
 No livelock: the oldest request in flight is preempted by nothing, and alone it always fits (`intake` refuses what does
 not), so it ends; then another is the oldest. A request that comes back gets a new number and is the youngest again.
