@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -10,16 +12,20 @@ import numpy as np
 import pytest
 import torch
 
+import drex_runtime
 from drex_runtime.errors import InputError
 from drex_runtime.execution.attention import GatheredAttention
 from drex_runtime.execution.clock import FakeClock
+from drex_runtime.execution.launch_index import LaunchIndex
 from drex_runtime.execution.llm import LLM
 from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.params import SamplingParams
 from drex_runtime.execution.requests import Sequence
-from drex_runtime.kv import KVPoolError
+from drex_runtime.kv import KVPoolError, KVTables
 from drex_runtime.model import EarlyExitLlama
+from tests.drex_runtime.bench.test_bench import run_drex
 from tests.drex_runtime.engine.cases import TokensAndDepths, generate, model_with
+from tests.drex_runtime.engine.test_attention import threads
 from tests.drex_runtime.engine.test_texts import CONSULTING, PARAMS, naive, prompts_of, settings_of
 from tests.drex_runtime.model.configs import small_model
 from tests.scale import scaled
@@ -184,6 +190,28 @@ def test_the_cache_holds_what_full_depth_would_have_written(attention: GatheredA
                 torch.testing.assert_close(got[cells], want[exact], rtol=1e-4, atol=1e-4)
 
 
+def test_when_a_debt_is_paid_does_not_show_in_the_bits_of_the_cache() -> None:
+    """One token at a time, several at once, or by replay after a preemption: the same K and V."""
+    found = []
+    for bound, preempted in ((1, False), (5, False), (None, False), (None, True)):
+        llm = recomputing(model_with(2, threshold="0.05"), "flush-now", bound, max_num_seqs=3)
+        engine = llm.engine
+        params = SamplingParams(max_tokens=30, ignore_eos=True)
+        sequences = [engine.submit(engine.intake.live(prompt, params, arrival=0)) for prompt in ([4, 9], [2, 33], [7])]
+        sequence, lost = sequences[0], not preempted
+        while sequence.emitted < 25 or sequence.row < 0 or not sequence.is_prefilled:
+            engine.step()
+            if not lost and sequence.emitted == 15:
+                engine.scheduler.preempt(sequence)
+                lost = True
+        memory, row, known = engine.runner.memory, sequence.row, 2 + 9
+        assert memory.owed[-1, row] <= sequence.positions - 1 - known
+        cells = torch.from_numpy(np.stack([memory.tables.cells(segment, row, known, 0) for segment in (1, 2, 3)]))
+        found.append((memory.pool.keys[cells], memory.pool.values[cells]))
+    for keys, values in found[1:]:
+        assert torch.equal(keys, found[0][0]) and torch.equal(values, found[0][1])
+
+
 def test_rows_that_had_to_stay_may_emit_the_deep_token() -> None:
     model = model_with(1, threshold="0.05")
     prompts = prompts_of(model.config.vocab_size, 6, longest=10)
@@ -210,10 +238,29 @@ def test_without_exits_nothing_is_owed() -> None:
     assert not llm.engine.statistics.tokens_owed
 
 
-def test_more_owed_tokens_than_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+class Backwards:
+    """Decode attention that takes the tokens of a launch one by one, the last first."""
+
+    def __call__(self, tables: KVTables, launch: LaunchIndex, segment: int, offset: int, query: torch.Tensor,
+                 key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """See `DecodeAttention`."""
+        found = []
+        for at in reversed(range(len(launch.rows))):
+            one = slice(at, at + 1)
+            alone = replace(launch, rows=launch.rows[one], lengths=launch.lengths[one],
+                            longest=int(launch.lengths[at]), write_base=launch.write_base[one],
+                            write_stride=launch.write_stride[one])
+            found.append(GatheredAttention()(tables, alone, segment, offset, query[one], key[one], value[one]))
+        return torch.cat(found[::-1])
+
+
+def test_owed_tokens_of_a_row_may_go_to_several_threads_or_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_with(2, threshold="0.05")
     prompts = prompts_of(model.config.vocab_size, 5, longest=10)
     whole = watched(recomputing(model, "drex", 6), prompts)
+    with threads(3, monkeypatch):
+        assert watched(recomputing(model, "drex", 6), prompts) == whole
+    assert watched(recomputing(model, "drex", 6, attention=Backwards()), prompts) == whole
     monkeypatch.setattr("drex_runtime.execution.debt.CHUNK", 2)
     assert watched(recomputing(model, "drex", 6), prompts) == whole
 
@@ -257,6 +304,18 @@ def test_books_that_do_not_add_up_are_noticed() -> None:
 def test_bounds_that_mean_nothing_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         KVConfig(64, **options)
+
+
+def test_the_commands_take_it_or_say_why_not(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run_drex("generate", "def", "--kv-fill", "recompute", "--kv-max-debt", "2", "--exit-threshold", "0",
+                    "--max-tokens", "9", "--stats")
+    # Eight tokens after the first leave, the last one with its request.
+    assert code == 0 and "owed 8, run to full depth since 6, debts at their bound 3" in capsys.readouterr().out
+    profile = Path(drex_runtime.__file__).parent / "data" / "profiles" / "demo-cpu.json"
+    workload = Path(__file__).resolve().parents[3] / "examples" / "workloads" / "burst-16.json"
+    assert run_drex("replay", str(workload), "--profile", str(profile), "--kv-fill", "recompute") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "kv fill = recompute" in error and "Traceback" not in error
 
 
 def test_a_clock_that_runs_by_a_profile_is_refused() -> None:
