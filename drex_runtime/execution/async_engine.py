@@ -25,6 +25,7 @@ from drex_runtime.execution.text_output import TextOutput, hides_last
 from drex_runtime.records.ticks import TICKS_PER_SECOND, Tick
 
 logger = logging.getLogger("drex_runtime.engine")
+MAX_UNREAD = 1024  # tokens of an output that a client may leave unread
 
 
 class QueueFullError(LimitError):
@@ -136,7 +137,7 @@ class AsyncEngine:
     `on_delta` is called on the event loop for every token (metrics); what it raises is logged and goes no further.
     """
 
-    def __init__(self, llm: LLM, *, max_waiting: int = 256, max_unread: int = 1024,
+    def __init__(self, llm: LLM, *, max_waiting: int = 256, max_unread: int = MAX_UNREAD,
                  on_delta: Callable[[Sequence, TokenDelta], None] | None = None) -> None:
         self.llm, self.max_waiting, self.max_unread, self.on_delta = llm, max_waiting, max_unread, on_delta
         self.failure: str | None = None
@@ -262,7 +263,7 @@ class AsyncEngine:
                 if self._engine.has_work:
                     self._engine.step()
                     self._publish()
-        except Exception as error:  # whatever it was: the engine's books are in doubt, nobody may wait for ever
+        except BaseException as error:  # SystemExit too: the books are in doubt, and nobody may wait for ever
             logger.exception("the engine loop died")
             self.failure = f"{type(error).__name__}: {error}"
             self._on_loop(lambda: self._tell_all(self.failure or ""))
