@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from drex_runtime.errors import DrexError, InputError
+from drex_runtime.server.connection import connections
 from drex_runtime.server.service import Service
 
 GRACE_SECONDS = 5  # for clients to read what they were told
@@ -71,7 +72,8 @@ def listen(host: str, port: int) -> socket.socket:
 def server_of(app: FastAPI, *, log_level: str = "warning") -> Server:
     """A server for the application; pass it a socket of `listen`."""
     service: Service = app.state.service
-    config = uvicorn.Config(app, http="h11", ws="none", lifespan="on", log_level=log_level, access_log=False,
-                            server_header=False, timeout_keep_alive=30, h11_max_incomplete_event_size=64 * 1024,
+    config = uvicorn.Config(app, http=connections(service.limits), ws="none", lifespan="on", log_level=log_level,
+                            access_log=False, server_header=False, timeout_keep_alive=30,
+                            h11_max_incomplete_event_size=64 * 1024,
                             timeout_graceful_shutdown=int(service.limits.drain_seconds) + GRACE_SECONDS)
     return Server(config, service)
