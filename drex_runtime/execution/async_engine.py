@@ -80,6 +80,11 @@ class RequestStream:
             self._ready.clear()
             await self._ready.wait()
 
+    @property
+    def unread(self) -> int:
+        """Tokens that are out and were not read yet."""
+        return len(self._deltas)
+
     def close(self) -> None:
         """Abort what is unfinished; harmless when nothing is, and when called again."""
         if self.open:
@@ -90,7 +95,7 @@ class RequestStream:
         self._deltas.append(delta)
         self.open -= delta.finish is not None
         self._ready.set()
-        return len(self._deltas) <= self._engine.max_unread * len(self.sequences)
+        return self.unread <= self._engine.max_unread * len(self.sequences)
 
     def fail(self, error: DrexError) -> None:
         """End the stream with an error, after what is already there."""

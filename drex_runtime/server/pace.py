@@ -11,6 +11,8 @@ import asyncio
 import math
 import time
 
+LATE = 0.1  # beats that a token may come after one and still belong to it: the outputs of a stream leave one by one
+
 
 class Pace:
     """The beat of one stream, begun by its first token; `milliseconds` 0: none."""
@@ -28,6 +30,6 @@ class Pace:
         if not self._latest:
             self._begun = now
         passed = (now - self._begun) / self.seconds
-        beat = max(self._latest.get(output, -1) + 1, math.ceil(passed))
+        beat = max(self._latest.get(output, -1) + 1, math.ceil(passed - LATE))
         self._latest[output] = beat
-        await asyncio.sleep(self._begun + beat * self.seconds - now)
+        await asyncio.sleep(max(0.0, self._begun + beat * self.seconds - now))
