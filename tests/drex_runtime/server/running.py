@@ -81,11 +81,18 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> None:
 
 
 def all_of(wire: socket.socket) -> bytes:
-    """What arrives until the other side closes or a chunked answer ends."""
+    """One answer, whole; or what arrives until the other side closes."""
     found = b""
-    while not found.endswith(b"0\r\n\r\n") and (more := wire.recv(65536)):
+    while not is_whole(found) and (more := wire.recv(65536)):
         found += more
     return found
+
+
+def is_whole(answer: bytes) -> bool:
+    """Whether the bytes are a complete answer."""
+    head, end, body = answer.lower().partition(b"\r\n\r\n")
+    length = head.partition(b"content-length: ")[2].split(b"\r\n")[0]
+    return bool(end) and (len(body) >= int(length) if length else body.endswith(b"0\r\n\r\n"))
 
 
 @contextmanager
