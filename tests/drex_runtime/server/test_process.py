@@ -62,6 +62,7 @@ def text_of(url: str) -> str:
 LONGEST = json.dumps({**LONG, "n": 16, "stream": True}).encode()
 
 
+@pytest.mark.slow
 def test_sigterm_while_busy_tells_open_clients_and_those_that_come_during_the_drain() -> None:
     """A stream under way and one that only waits are told; so is a request whose body arrives during the drain."""
     with served("--port", "0", "--drain-seconds", "1", "--max-num-seqs", "16") as (process, url):
@@ -83,6 +84,7 @@ def test_sigterm_while_busy_tells_open_clients_and_those_that_come_during_the_dr
             wire.close()
 
 
+@pytest.mark.slow
 def test_a_second_sigterm_ends_at_once() -> None:
     with served("--port", "0", "--drain-seconds", "60") as (process, url):
         with wire_to(url, http_request("/v1/completions", LONGEST)) as wire:
@@ -96,6 +98,7 @@ def test_a_second_sigterm_ends_at_once() -> None:
         assert time.monotonic() - begun < 10
 
 
+@pytest.mark.slow
 def test_after_a_hard_kill_the_same_port_serves_again_at_once_and_sigterm_ends_it_when_idle() -> None:
     """Connections of the killed process were open: their remains do not hold the port."""
     with served("--port", "0") as (process, url):
