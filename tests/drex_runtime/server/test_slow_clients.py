@@ -61,7 +61,7 @@ def test_a_head_that_comes_byte_by_byte_gets_no_more_time() -> None:
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_never_reads_blocks_nobody_and_is_cut_off(stream: bool) -> None:
     """Megabytes are due to it; what the server buffers for it stays small, its rows are freed, its connection ends."""
-    fields = {**LONG, "n": 3, "logprobs": 20, "max_tokens": 500, "stream": stream}
+    fields = {**LONG, "n": 3, "logprobs": 20, "max_tokens": 200, "stream": stream}
     with running(limits=Limits(write_seconds=0.5, drain_seconds=1), send_buffer=BUFFER) as server:
         golden = server.golden()
         with server.send("/v1/completions", fields, receive_buffer=BUFFER):
@@ -98,7 +98,7 @@ def test_what_a_stream_leaves_unread_is_bounded() -> None:
 
 def test_a_slow_reader_gets_everything() -> None:
     with running(limits=Limits(write_seconds=0.3, drain_seconds=1), send_buffer=BUFFER) as server:
-        fields = {**LONG, "logprobs": 20, "max_tokens": 150}
+        fields = {**LONG, "logprobs": 20, "max_tokens": 70}
         expected = server.http.post("/v1/completions", json=fields).json()["choices"][0]
         with server.send("/v1/completions", fields, receive_buffer=BUFFER) as wire:
             answer, begun = b"", time.monotonic()
