@@ -225,14 +225,18 @@ class AsyncEngine:
         try:
             await asyncio.wait_for(self._idle.wait(), seconds)
         except TimeoutError:
-            for stream in list(self._streams):
-                self.abort(stream)
-                stream.fail(ClosingError("the server is shutting down; this request was not finished"))
+            self.dismiss()
         with self._lock:
             self._inbox.stopping = True
         self._wake.set()
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join)
+
+    def dismiss(self) -> None:
+        """Abort every open request and tell its client that the server is shutting down; on the event loop."""
+        for stream in list(self._streams):
+            self.abort(stream)
+            stream.fail(ClosingError("the server is shutting down; this request was not finished"))
 
     def _forget(self, stream: RequestStream) -> None:
         self._streams.discard(stream)

@@ -85,14 +85,17 @@ def test_sigterm_while_busy_tells_open_clients_and_those_that_come_during_the_dr
 
 
 @pytest.mark.slow
-def test_a_second_sigterm_ends_at_once() -> None:
+def test_a_second_sigterm_tells_clients_and_ends_at_once() -> None:
     with served("--port", "0", "--drain-seconds", "60") as (process, url):
-        with wire_to(url, http_request("/v1/completions", LONGEST)) as wire:
-            assert wire.recv(100)
+        with (wire_to(url, http_request("/v1/completions", LONGEST)) as stream,
+              wire_to(url, http_request("/v1/completions", json.dumps({**LONG, "n": 4}).encode())) as whole):
+            assert stream.recv(100)
             process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
             begun = time.monotonic()
             process.send_signal(signal.SIGTERM)
+            assert b"shutting" in all_of(stream)
+            assert b" 503 " in all_of(whole)
             _, err = process.communicate(timeout=20)
         assert process.returncode == 128 + signal.SIGTERM and "Traceback" not in err
         assert time.monotonic() - begun < 10
