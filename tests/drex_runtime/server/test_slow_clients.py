@@ -31,7 +31,7 @@ def connected(server: Running, sent: bytes) -> socket.socket:
 
 def test_a_slow_sender_is_cut_off() -> None:
     """In the body, in the head, before its first byte, after an answer; other clients notice nothing."""
-    with running(limits=Limits(header_seconds=0.3, body_seconds=0.3, drain_seconds=1)) as server:
+    with running(limits=Limits(header_seconds=1, body_seconds=1, drain_seconds=1)) as server:
         golden = server.golden()
         begun = time.monotonic()
         wires = [connected(server, sent) for sent in (HEAD + b"\r\n{", HEAD, b"")]
@@ -43,12 +43,12 @@ def test_a_slow_sender_is_cut_off() -> None:
             with wire:
                 told = all_of(wire)
                 assert expected in told and bool(told) == bool(expected)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 10
         assert server.golden() == golden
 
 
 def test_a_head_that_comes_byte_by_byte_gets_no_more_time() -> None:
-    with running(limits=Limits(header_seconds=0.3, drain_seconds=1)) as server, connected(server, b"") as wire:
+    with running(limits=Limits(header_seconds=0.5, drain_seconds=1)) as server, connected(server, b"") as wire:
         begun = time.monotonic()
         with pytest.raises(OSError):  # reset or closed, as the system likes
             for byte in HEAD * 20:
@@ -97,16 +97,16 @@ def test_what_a_stream_leaves_unread_is_bounded() -> None:
 
 
 def test_a_slow_reader_gets_everything() -> None:
-    with running(limits=Limits(write_seconds=0.3, drain_seconds=1), send_buffer=BUFFER) as server:
+    with running(limits=Limits(write_seconds=1, drain_seconds=1), send_buffer=BUFFER) as server:
         fields = {**LONG, "logprobs": 20, "max_tokens": 70}
         expected = server.http.post("/v1/completions", json=fields).json()["choices"][0]
         with server.send("/v1/completions", fields, receive_buffer=BUFFER) as wire:
             answer, begun = b"", time.monotonic()
             while not is_whole(answer):
                 answer += wire.recv(2048)
-                time.sleep(0.02)
+                time.sleep(0.03)
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["choices"][0] == expected
-        assert time.monotonic() - begun > 0.4  # longer than a client that takes nothing is given
+        assert time.monotonic() - begun > 1  # longer than a client that takes nothing is given
 
 
 # ---- 38 ---------------------------------------------------------------------------------------------------
