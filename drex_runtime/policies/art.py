@@ -76,6 +76,15 @@ def toll(profile: CostProfile, ramp: int, rows: int) -> Fraction:
     return _rows(profile.ramp_cost(ramp, rows), profile, ramp, rows)
 
 
+def empty_share(profile: CostProfile, ramp: int, rows: int) -> Fraction:
+    """Share of consults at which the whole batch must leave to pay for consulting: ramp / what is left of the pass,
+    rounded up to thousandths. Above 1 if an emptied batch saves less than the ramp costs."""
+    saved = deep_time(profile, ramp + 1, rows) - profile.start_cost(ramp + 1) - profile.fill_cost(rows)
+    if saved <= 0:
+        return Fraction(2)
+    return min(Fraction(2), Fraction(ceil(1000 * Fraction(profile.ramp_cost(ramp, rows), saved)), 1000))
+
+
 def _rows(ticks: int, profile: CostProfile, ramp: int, rows: int) -> Fraction:
     if rows < 2:  # a batch of one row is never split
         return NEVER_PAYS

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from drex_runtime.errors import PolicyError
-from drex_runtime.policies.art import art_terms, break_even, deep_time, pass_time, toll
+from drex_runtime.policies.art import art_terms, break_even, deep_time, empty_share, pass_time, toll
 from drex_runtime.policies.expressions import Condition, lambdified, parse_fraction, rational, symbol
 from drex_runtime.policies.observation import (
     BUFFERED,
@@ -255,6 +255,8 @@ def _predicted(parameter: Parameter, profile: CostProfile, index: int, rows: int
             found["break_even"] = break_even(profile, index, rows)
         if "toll" in used:
             found["toll"] = toll(profile, index, rows)
+        if "empty_share" in used:
+            found["empty_share"] = empty_share(profile, index, rows)
     return found
 
 

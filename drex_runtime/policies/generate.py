@@ -36,7 +36,7 @@ _BITS = {"waiting": MAX_WAITING.bit_length(), "decodes_since_prefill": MAX_AGE.b
          "age": MAX_AGE.bit_length(), "oldest": SLACK_CAP.bit_length(), "slack": SLACK_CAP.bit_length(),
          DEEP_TIME: SLACK_CAP.bit_length(), "segment": 6,
          "recent_consults": 5, "recent_rows": _PLACES_BITS + 5, "recent_exits": _PLACES_BITS + 5,
-         "passes_unseen": MAX_AGE.bit_length()}
+         "recent_emptied": 5, "passes_unseen": MAX_AGE.bit_length()}
 _SCOPES: tuple[Scope, ...] = ("policy", "ramp", "pool")
 _TIMES = ("oldest", "slack", DEEP_TIME)
 _RELATIONS: tuple[Callable[[Scalar, Scalar], Condition], ...] = (sympy.Lt, sympy.Le, sympy.Gt, sympy.Ge, sympy.Eq,

@@ -19,7 +19,8 @@ from drex_runtime.records.ticks import MAX_TIME
 GLOBAL_NAMES = ("waiting", "in_flight", "free_places", "ready", "decodes_since_prefill", "batch_max", "n_max")
 POOL_NAMES = ("buffered", "age", "oldest", "slack")
 RAMP_NAMES = ("segment", "batch", "exits", "buffered_next", "batch_max",
-              "recent_consults", "recent_rows", "recent_exits", "passes_unseen")  # the last four: `scheduling.recent`
+              "recent_consults", "recent_rows", "recent_exits", "recent_emptied",
+              "passes_unseen")  # the last five: `scheduling.recent`
 
 # `slack_s` is never negative: a late token of a request that is not missed yet has slack 0 (most urgent).
 SLACK_CAP = MAX_TIME  # the value of `slack_s` when no request of the pool still has a due date to meet
@@ -67,7 +68,8 @@ def ramp_bounds(num_segments: int, batch_max: int, max_num_seqs: int) -> Bounds:
     return {"segment": (1, max(1, num_segments - 1)), "batch": (1, batch_max), "exits": (0, batch_max),
             "buffered_next": (0, max_num_seqs), "batch_max": (batch_max, batch_max),
             "recent_consults": (0, WINDOW), "recent_rows": (0, WINDOW * batch_max),
-            "recent_exits": (0, WINDOW * batch_max), "passes_unseen": (0, MAX_AGE)}
+            "recent_exits": (0, WINDOW * batch_max), "recent_emptied": (0, WINDOW),
+            "passes_unseen": (0, MAX_AGE)}
 
 
 def pool_position(pool: int, which: int) -> int:

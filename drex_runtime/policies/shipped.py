@@ -83,8 +83,9 @@ def _adaptive() -> Policy:
                    scope="ramp"),
         _parameter("toll_rows", "toll", 0, 10**6, "rows", "what consulting the ramp costs, in rows", integer=False,
                    scope="ramp"),
-        _parameter("all_share", "0.99", 0, 2, "rows/row", "share of recent rows at which whole batches leave",
-                   integer=False),
+        _parameter("emptied_share", "empty_share", 0, 2, "consults/consult",
+                   "share of recent consults at which the whole batch left, from which consulting pays", integer=False,
+                   scope="ramp"),
         _parameter("warm_up", "4", 0, WINDOW // 2, "consults", "consults before the statistics are believed"),
         _parameter("probe_every", "64", 1, 10**9, "passes", "unconsulted passes after which a ramp is consulted"),
         CONSULT,
@@ -94,7 +95,7 @@ def _adaptive() -> Policy:
         flush=(("flush", "buffered >= 1"),),
         consult="consult_ramp >= 1 and (recent_consults < warm_up or passes_unseen >= probe_every"
                 " or recent_exits > (split_rows + toll_rows)*recent_consults"
-                " or recent_exits >= all_share*recent_rows)",
+                " or recent_emptied > emptied_share*recent_consults)",
         ramp=(("split", "SPLIT", "exits > split_rows"), ("stay", "CONTINUE", "always")),
         join="buffered_next >= 1", extra=extra)
 

@@ -24,10 +24,11 @@ RampAction = Literal["SPLIT", "CONTINUE", "EXIT_ALL", "RELEASE"]
 RAMP_ACTIONS: tuple[RampAction, ...] = ("SPLIT", "CONTINUE", "EXIT_ALL", "RELEASE")
 
 # Names a parameter default may use besides the parameters listed before it. Those predicted at batch_limit rows (ticks
-# of the dearest launch; per ramp c/t_d and the rows of `art.break_even` and `art.toll`) only after batch_limit.
+# of the dearest launch; per ramp c/t_d and what `art.break_even`, `art.toll`, `art.empty_share` say)
+# only after batch_limit.
 DEFAULT_NAMES = ("batch_max", "n_max")
 PASS_TIME = "pass_time"
-PREDICTED_AT_RAMP = ("art", "break_even", "toll")
+PREDICTED_AT_RAMP = ("art", "break_even", "toll", "empty_share")
 # In a rule over a buffer: predicted ticks from the buffer to the LM head at min(buffered, batch_limit) rows.
 DEEP_TIME = "deep_time"
 

@@ -1,9 +1,10 @@
 """Rolling integer statistics of every ramp: what policies may know of exits beyond the batch in front of them.
 
-After every consult of a ramp, consults += 1, rows += rows of the batch, exits += those of them ready; when consults
-reaches WINDOW, all three are halved (rounded down): older consults fade, three integers suffice, nothing grows. Passes
-by an unconsulted ramp are counted since its last consult. Part of the scheduling state, the same in engine,
-reference and compiled simulator; the views at a ramp show those of that ramp (`observation.RAMP_NAMES`).
+After every consult of a ramp, consults += 1, rows += rows of the batch, exits += those of them ready, emptied += 1 if
+that was all of them; when consults reaches WINDOW, all four are halved (rounded down): older consults fade, four
+integers suffice, nothing grows. Passes by an unconsulted ramp are counted since its last consult. Part of the
+scheduling state, the same in engine, reference and compiled simulator; the views at a ramp show those of that ramp
+(`observation.RAMP_NAMES`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 
 from drex_runtime.policies.observation import MAX_AGE, WINDOW
 
-FIELDS = 4  # consults, rows, exits, passes unseen
+FIELDS = 5  # consults, rows, exits, emptied, passes unseen
 
 
 class Recent:
@@ -23,7 +24,7 @@ class Recent:
         self._ramps = [cells[FIELDS * at:FIELDS * (at + 1)] for at in range(num_ramps)]
 
     def view(self, ramp: int) -> tuple[int, ...]:
-        """recent_consults, recent_rows, recent_exits, passes_unseen of ramp r."""
+        """recent_consults, recent_rows, recent_exits, recent_emptied, passes_unseen of ramp r."""
         return tuple(self._ramps[ramp - 1])
 
     def flat(self) -> tuple[int, ...]:
@@ -32,8 +33,8 @@ class Recent:
 
     def consulted(self, ramp: int, rows: int, exits: int) -> None:
         """Ramp r was consulted with `rows` rows, `exits` of them ready."""
-        before, all_rows, all_exits, _ = self._ramps[ramp - 1]
-        found = [before + 1, all_rows + rows, all_exits + exits]
+        before, all_rows, all_exits, emptied, _ = self._ramps[ramp - 1]
+        found = [before + 1, all_rows + rows, all_exits + exits, emptied + (exits == rows)]
         self._ramps[ramp - 1] = [*(cell // 2 if found[0] >= WINDOW else cell for cell in found), 0]
 
     def passed(self, ramp: int) -> None:

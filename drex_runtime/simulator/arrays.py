@@ -184,7 +184,7 @@ def _check_states(packed: Packed, compiled: CompiledWorkload, config: ServerConf
     done, prefilled = place == Place.DONE, packed.rows[:, at.PREFILLED]
     prompts = compiled.prompts
     recent = packed.scalars[:, at.PACKED_SCALARS + num_segments:].reshape(len(now), -1, at.RECENT_FIELDS)
-    most_recent = np.array([WINDOW, WINDOW * config.batch_max, WINDOW * config.batch_max, MAX_AGE])
+    most_recent = np.array([WINDOW, WINDOW * config.batch_max, WINDOW * config.batch_max, WINDOW, MAX_AGE])
     required = (
         ("now", (now >= 0) & (now <= MAX_TIME), f"a clock from 0 to {MAX_TIME}"),
         ("phase", (phase >= Phase.DECIDE) & (phase <= Phase.END), "a phase"),

@@ -214,9 +214,11 @@ def choose_in_pass(m: Int, w: Int, c: Int, kind: int) -> None:
         m[at.EXITS] = num_ready(m)
         m[at.PHASE] = at.AT_RAMP
         i = at.RECENT + at.RECENT_FIELDS * s
-        m[i], m[i + 1], m[i + 2], m[i + 3] = m[i] + 1, m[i + 1] + m[at.BATCH], m[i + 2] + m[at.EXITS], 0
+        m[i], m[i + 1], m[i + 2] = m[i] + 1, m[i + 1] + m[at.BATCH], m[i + 2] + m[at.EXITS]
+        m[i + 3], m[i + 4] = m[i + 3] + (1 if m[at.EXITS] == m[at.BATCH] else 0), 0
         if m[i] >= WINDOW:
-            m[i], m[i + 1], m[i + 2] = m[i] // 2, m[i + 1] // 2, m[i + 2] // 2
+            for j in range(i, i + 4):
+                m[j] = m[j] // 2
     if kind == at.DO_SPLIT or (kind == at.DO_CONSULT and m[at.EXITS] == m[at.BATCH]):
         # SPLIT; or nobody would stay, then the pass ends without a choice
         ready = num_ready(m)
@@ -232,7 +234,7 @@ def choose_in_pass(m: Int, w: Int, c: Int, kind: int) -> None:
     elif kind != at.DO_CONSULT:
         if kind == at.DO_SKIP:
             m[at.EXITS] = 0
-            unseen = at.RECENT + at.RECENT_FIELDS * s + 3
+            unseen = at.RECENT + at.RECENT_FIELDS * s + 4
             m[unseen] = min(m[unseen] + 1, MAX_AGE)
         else:
             stay(m, kind == at.DO_RELEASE)

@@ -43,8 +43,8 @@ SPENT = 32  # place-time by category of `accounting`
 # By segment or depth 1..64: ages, rows of the batch by depth of their token, pools' first and last + 1 position
 MAX_SEGMENTS = 64
 AGES, COUNT, HEAD, TAIL = (48 + (MAX_SEGMENTS + 1) * i for i in range(4))
-RECENT = TAIL + MAX_SEGMENTS + 1  # `scheduling.recent`: of ramp r the RECENT_FIELDS cells from RECENT + 4 * r on
-RECENT_FIELDS = FIELDS
+RECENT_FIELDS = FIELDS  # `scheduling.recent`: those of ramp r begin at RECENT + RECENT_FIELDS * r
+RECENT = TAIL + MAX_SEGMENTS + 1
 VIEW = RECENT + RECENT_FIELDS * (MAX_SEGMENTS + 1)  # 7 + 4 * 64 values
 STACK = VIEW + 264  # program.MAX_STACK values
 ROWS = STACK + 64

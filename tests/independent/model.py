@@ -138,7 +138,7 @@ class Simulation:
         self.ages = dict.fromkeys(range(1, self.last + 1), 0)
         self.decodes = 0
         self.fruitless = 0
-        names = ("recent_consults", "recent_rows", "recent_exits", "passes_unseen")
+        names = ("recent_consults", "recent_rows", "recent_exits", "recent_emptied", "passes_unseen")
         self.recent = {s: dict.fromkeys(names, 0) for s in range(1, self.last)}
         self.outcome = Outcome()
 
@@ -343,7 +343,8 @@ class Simulation:
 
     def remember(self, s: int, rows: int, exits: int) -> None:
         """A consult of ramp s, counted; sixteen of them count as eight."""
-        seen = {"recent_consults": 1, "recent_rows": rows, "recent_exits": exits}
+        seen = {"recent_consults": 1, "recent_rows": rows, "recent_exits": exits,
+                "recent_emptied": int(exits == rows)}
         seen = {name: self.recent[s][name] + more for name, more in seen.items()}
         if seen["recent_consults"] == 16:
             seen = {name: value // 2 for name, value in seen.items()}

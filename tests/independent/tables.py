@@ -45,6 +45,13 @@ def paying_rows(profile: CostProfile, ramp: int, rows: int) -> dict[str, Fractio
     return {name: min(Fraction(10**6), Fraction(-(-1000 * ticks // of_row), 1000)) for name, ticks in costs.items()}
 
 
+def emptying(profile: CostProfile, ramp: int, rows: int) -> Fraction:
+    """Ramp / (rest of the pass - fill), up to thousandths, at most 2."""
+    saved = pass_time(profile, ramp + 1, profile.num_segments, rows) - profile.fill_cost(rows)
+    thousandths = -(-1000 * profile.ramp_cost(ramp, rows) // saved) if saved > 0 else 2000
+    return Fraction(min(thousandths, 2000), 1000)
+
+
 def parameter_values(policy: Policy, profile: CostProfile, config: ServerConfig) -> dict[str, Number]:
     """Defaults of a policy's parameters, integers rounded down; per-ramp and per-buffer ones are named `name@index`."""
     values: dict[str, Number] = {"batch_max": config.batch_max, "n_max": config.max_num_seqs}
@@ -55,7 +62,8 @@ def parameter_values(policy: Policy, profile: CostProfile, config: ServerConfig)
             known = dict(values)
             rows = min(int(values.get("batch_limit", 1)), config.batch_max)
             if parameter.scope == "ramp":
-                known |= {"art": art(profile, k, rows), **paying_rows(profile, k, rows)}
+                known |= {"art": art(profile, k, rows), **paying_rows(profile, k, rows),
+                          "empty_share": emptying(profile, k, rows)}
             known["pass_time"] = (max((0, *profile.starts)) + pass_time(profile, 1, profile.num_segments, rows)
                                   + profile.fill_cost(rows) + profile.rebatch)
             used = sorted(item.name for item in parameter.default.free_symbols)
@@ -126,7 +134,7 @@ def rules_of(policy: Policy, profile: CostProfile, config: ServerConfig) -> Rule
 
 GLOBALS = ("waiting", "in_flight", "free_places", "ready", "decodes_since_prefill", "batch_max", "n_max")
 AT_RAMP = ("segment", "batch", "exits", "buffered_next", "batch_max", "recent_consults", "recent_rows", "recent_exits",
-           "passes_unseen")
+           "recent_emptied", "passes_unseen")
 
 
 def random_policy(seed: int, num_segments: int, *, forced: bool = False, dead_ends: bool = False) -> Policy:

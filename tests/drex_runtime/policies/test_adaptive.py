@@ -75,12 +75,12 @@ def test_statistics_fade_and_count_passes() -> None:
     recent = Recent(2)
     for _ in range(15):
         recent.consulted(2, 4, 1)
-    assert recent.view(2) == (15, 60, 15, 0)
+    assert recent.view(2) == (15, 60, 15, 0, 0)
     recent.consulted(2, 4, 1)
-    assert recent.view(2) == (8, 32, 8, 0)
+    assert recent.view(2) == (8, 32, 8, 0, 0)
     recent.passed(2)
-    assert recent.view(2) == (8, 32, 8, 1) and recent.view(1) == (0, 0, 0, 0)
-    assert Recent(2, recent.flat()).flat() == (0, 0, 0, 0, 8, 32, 8, 1)
+    assert recent.view(2) == (8, 32, 8, 0, 1) and recent.view(1) == (0, 0, 0, 0, 0)
+    assert Recent(2, recent.flat()).flat() == (0, 0, 0, 0, 0, 8, 32, 8, 0, 1)
 
 
 def test_predictions_need_the_batch_limit_first() -> None:
