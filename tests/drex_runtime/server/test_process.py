@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,7 @@ import pytest
 
 from drex_runtime import cli
 from drex_runtime.demo import DEMO_FOLDER
+from drex_runtime.server import run
 from tests.drex_runtime.server.running import GOLDEN, LONG, MODEL, Running, all_of, http_request, until
 
 CODE = "import sys; from drex_runtime.cli import main; sys.argv[0] = 'drex'; main()"
@@ -121,8 +122,10 @@ def test_after_a_hard_kill_the_same_port_serves_again_at_once_and_sigterm_ends_i
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *options: str) -> str:
     """What `drex serve` says when it does not start: one line, and a code that is not 0."""
     monkeypatch.setattr(sys, "argv", ["drex", "serve", *options])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
+    with monkeypatch.context() as patched, ExitStack() as opened:  # a process that ends closes its port by itself
+        patched.setattr(run, "listen", lambda host, port, listen=run.listen: opened.enter_context(listen(host, port)))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
     out, err = capsys.readouterr()
     assert ended.value.code not in (0, None) and err.count("\n") == 1 and err.startswith("drex: "), err
     assert "http://" not in out
