@@ -21,7 +21,7 @@ from drex_runtime.execution.exits import ExitRule
 from drex_runtime.execution.intake import Intake
 from drex_runtime.execution.launch_index import LaunchIndex
 from drex_runtime.execution.memory import KVConfig
-from drex_runtime.execution.observer import Observer
+from drex_runtime.execution.observer import Observer, tell
 from drex_runtime.execution.replay import replay, stand_before
 from drex_runtime.execution.requests import FinishReason, Sequence
 from drex_runtime.execution.room import Room
@@ -43,18 +43,18 @@ class Engine:
     `clock` None: the real one. `launches`: where launch records go (None: not kept). `stopwatch.enabled` turns
     timing of parts on. `stay`: what a row emits that was ready at a ramp and had to stay: the ramp's token, sharing its
     entries as if it had left ("commit": texts do not depend on the schedule), or whatever it says further on ("deep",
-    as the original does; the tokens that differ are counted). Raises InputError where model, profile and resources do
-    not fit each other.
+    as the original does; the tokens that differ are counted). `seed`: see `Intake`. Raises InputError where model,
+    profile and resources do not fit each other.
     """
 
     def __init__(self, model: EarlyExitLlama, policy: BoundPolicy, *, clock: Clock | None = None,
                  kv: KVConfig | None = None, max_model_len: int | None = None,
                  attention: DecodeAttention | None = None, launches: list[LaunchRecord] | None = None,
-                 stay: str = "commit") -> None:
+                 stay: str = "commit", seed: int = 0) -> None:
         if stay not in ("commit", "deep"):
             raise InputError("engine", "stay", stay, '"commit" or "deep"')
         self.stay = stay
-        self.intake = Intake(model.config, policy, kv, max_model_len)
+        self.intake = Intake(model.config, policy, kv, max_model_len, seed)
         self.profile, self.launches = policy.profile, launches
         self.clock = clock or RealClock(policy.profile.tick)
         refuse_profile_clock(self.intake.kv, self.clock)
@@ -102,7 +102,7 @@ class Engine:
         self._note(fitting)
         try:
             return self._prefill(fitting) if fitting.kind == "PREFILL" else self._run(fitting)
-        except Exception as error:  # a forward, a sampler, an observer: whoever it was, only this launch's requests pay
+        except Exception as error:  # a forward, a sampler: whatever it was, only this launch's requests pay
             logger.exception("launch %d failed", self.statistics.launches)
             self.endings.with_launch(fitting, error)
             self._audit(error)
@@ -208,8 +208,7 @@ class Engine:
         with self.stopwatch.time("ramp", self.statistics.launches, ramp, len(batch)):
             logits = self.runner.logits(index, ramp)
             mask = self.exits.ready(ramp, logits, batch)
-            for observer in self.observers:
-                observer.consulted(ramp, batch, logits, mask)
+            tell(self.observers, lambda observer: observer.consulted(ramp, batch, logits, mask))
             ready = [sequence for sequence, leaves in zip(batch, mask, strict=True) if leaves]
             choose(self.runner.sampler, ready, logits[torch.from_numpy(mask)] if len(ready) < len(batch) else logits)
         self.clock.spend(self.profile.ramp_cost(ramp, len(batch)))
@@ -217,8 +216,8 @@ class Engine:
         return ready, logits
 
     def _pass_by(self, ramp: int, index: LaunchIndex, batch: Batch) -> None:
-        for observer in self.observers:
-            observer.skipped(ramp, batch, lambda: self.runner.logits(index, ramp))
+        tell(self.observers,
+             lambda observer: observer.skipped(ramp, batch, lambda: self.runner.logits(index, ramp)))
 
     def _split(self, ramp: int, ready: Batch, staying: Batch) -> Batch:
         self.statistics.splits += 1
@@ -289,8 +288,7 @@ class Engine:
 
     def _note(self, launch: Launch) -> None:
         self.statistics.launches += 1
-        for observer in self.observers:
-            observer.launched(launch, self.clock.now())
+        tell(self.observers, lambda observer: observer.launched(launch, self.clock.now()))
         if self.launches is not None:
             rows = launch.batch or tuple(sequence for sequence, _ in launch.chunks)
             self.launches.append(LaunchRecord(self.clock.now(), launch.kind, launch.pool,

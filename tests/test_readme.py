@@ -25,9 +25,8 @@ SMALL = {"--evaluations": "10", "--trials": "4", "--max-tokens": "4"}  # instead
 EXTRA = {("drex", "profile"): ["--rounds", "1", "--seconds", "1", "--max-batch-rows", "16"],
          ("xplain", "analyze"): ["--requests", "3", "--tokens", "2", "--max-num-seqs", "4", "--jobs", "1"],
          ("xplain", "tune"): ["--jobs", "1"]}
-PAGES = ["README.md", "docs/one-request.md", "docs/bring-your-own-policy.md", "docs/models.md",
-         "docs/prefix-cache.md",
-         "docs/measuring.md",
+PAGES = ["README.md", "docs/one-request.md", "docs/bring-your-own-policy.md", "docs/models.md", "docs/bad-inputs.md",
+         "docs/prefix-cache.md", "docs/measuring.md",
          "examples/README.md"]
 
 

@@ -94,7 +94,8 @@ def _load(model: BenchModel) -> Any:
     with tempfile.TemporaryDirectory() as name:
         raw = {key: value for key, value in model.config.items() if key not in ("early_exit", "dtype", "torch_dtype")}
         save_model(model.model, Path(name), raw, torch.float32)
-        return AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32).eval()
+        return AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, local_files_only=True,
+                                                    trust_remote_code=False).eval()
 
 
 @torch.inference_mode()

@@ -24,7 +24,22 @@ def generate(
     temperature: Annotated[float, typer.Option(help="0 = greedy.")] = 0.0,
     top_k: Annotated[int, typer.Option(help="0 = off.")] = 0,
     top_p: Annotated[float, typer.Option(help="Nucleus; 1 = off.")] = 1.0,
+    min_p: Annotated[float, typer.Option(help="Least probability of a token, as a share of the best one's.")] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampling noise.")] = None,
+    n: Annotated[int, typer.Option(help="Outputs per prompt.")] = 1,
+    presence_penalty: Annotated[float, typer.Option(help="Off the logits of tokens that are in the output.")] = 0.0,
+    frequency_penalty: Annotated[float, typer.Option(help="The same per occurrence.")] = 0.0,
+    repetition_penalty: Annotated[float, typer.Option(help="Divides logits of tokens of prompt and output; 1 = "
+                                                      "off.")] = 1.0,
+    logit_bias: Annotated[list[str] | None, typer.Option(help="ID:BIAS, added to a token's logit; repeatable.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="Text that ends an output; repeatable.")] = None,
+    stop_token_ids: Annotated[list[int] | None, typer.Option(help="Token that ends an output; repeatable.")] = None,
+    include_stop_str_in_output: Annotated[bool, typer.Option("--include-stop-str-in-output",
+                                                             help="Show what ended an output.")] = False,
+    min_tokens: Annotated[int, typer.Option(help="Output tokens before anything may end an output.")] = 0,
+    ignore_eos: Annotated[bool, typer.Option("--ignore-eos", help="Go on past the model's end token.")] = False,
+    logprobs: Annotated[int | None, typer.Option(help="Print each token's log probability and the N best "
+                                                 "tokens'.")] = None,
     exit_threshold: Annotated[str | None, typer.Option(help="Confidence above which a token exits, for all ramps; "
                               "1 = never. Default: the model's own.")] = None,
     thresholds: Annotated[Path | None, typer.Option(help="Thresholds file of drex calibrate.")] = None,
@@ -39,6 +54,11 @@ def generate(
                                      "share K and V of what was computed once. Simulators do not model it.")] = False,
     max_num_seqs: Annotated[int, typer.Option(help="N, requests in flight.")] = 16,
     max_batch_rows: Annotated[int | None, typer.Option(help="Rows per launch. Default: N.")] = None,
+    kv_seqs: Annotated[int | None, typer.Option(help="Room of the KV pool, in requests of the full length. Default: "
+                                                "N.")] = None,
+    admission: Annotated[str, typer.Option(help="Memory a request must find: likely (what it needs now) or full (its "
+                         "longest output).")] = "likely",
+    watermark: Annotated[float, typer.Option(help="Share of the KV pool that likely admission leaves free.")] = 0.02,
     record: Annotated[Path | None, typer.Option(help="Record lengths, depths and confidences of every request: a "
                       "workload for the analyzer (JSONL).")] = None,
     trace_out: Annotated[Path | None, typer.Option(help="Chrome trace of the run, for ui.perfetto.dev.")] = None,
@@ -63,25 +83,57 @@ def generate(
     texts = prompts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
     if not texts:
         raise InputError("generate", "prompts", "none", "at least one prompt, as argument or line of standard input")
+    params = SamplingParams(
+        max_tokens, temperature, top_k, top_p, seed, n=n, min_p=min_p, presence_penalty=presence_penalty,
+        frequency_penalty=frequency_penalty, repetition_penalty=repetition_penalty, logit_bias=biases(logit_bias or []),
+        stop=tuple(stop or ()), stop_token_ids=tuple(stop_token_ids or ()), min_tokens=min_tokens,
+        include_stop_str_in_output=include_stop_str_in_output, ignore_eos=ignore_eos, logprobs=logprobs)
     table, settings = load_policy_config(policy_config) if policy_config else (load_policy(policy), {})
     opened = open_model(model, exit_threshold, thresholds, kv_fill)
     llm = LLM(opened.model, policy=table, settings=settings, profile=load_profile(profile) if profile else None,
               max_num_seqs=max_num_seqs, batch_max=max_batch_rows, tokenizer=opened.tokenizer, stay=stay,
-              kv=kv_of(opened.model, max_num_seqs, None, None, kv_fill, prefix_cache=enable_prefix_caching,
-                       max_debt=kv_max_debt))
+              kv=kv_of(opened.model, max_num_seqs, None, kv_seqs, kv_fill, admission, watermark,
+                       prefix_cache=enable_prefix_caching, max_debt=kv_max_debt))
     timeline = TimelineObserver(llm.engine) if trace_out else None
     begun = time.perf_counter()
     with (Recorder(record, llm.engine, model=opened.folder.name) if record else nullcontext(),
           progress(f"generating for {len(texts)} prompts")):
-        outputs = llm.generate(texts, SamplingParams(max_tokens, temperature, top_k, top_p, seed))
+        outputs = llm.generate(texts, params)
     seconds = time.perf_counter() - begun
     if timeline is not None and trace_out is not None:
         timeline.save(trace_out)
-    for prompt, output in zip(texts, outputs, strict=True):
-        print(f"{prompt}{output.text}\n")
+    for at, output in enumerate(outputs):
+        print(f"{texts[at // n]}{output.text}\n")
+        if logprobs is not None:
+            print_logprobs(llm, output)
     if stats:
         print_run(llm, outputs, seconds)
         print_card(opened.folder)
+
+
+def biases(texts: list[str]) -> tuple[tuple[int, float], ...]:
+    """`ID:BIAS` as pairs. InputError for anything else."""
+    from drex_runtime.errors import InputError
+
+    found = []
+    for text in texts:
+        token, _, bias = text.partition(":")
+        try:
+            found.append((int(token), float(bias)))
+        except ValueError as error:
+            raise InputError("generate", "--logit-bias", text, "ID:BIAS, such as 42:-1.5") from error
+    return tuple(found)
+
+
+def print_logprobs(llm: LLM, output: RequestOutput) -> None:
+    """A line per token: layer it left after, log probability, the best tokens with theirs."""
+    def word(token: int) -> str:
+        return str(token) if llm.tokenizer is None else repr(llm.tokenizer.decode([token], special=True))
+
+    for token, layer, logprob in zip(output.token_ids, output.exit_layers, output.logprobs, strict=True):
+        best = ", ".join(f"{word(other)} {value:.3f}" for other, value in logprob.best)
+        print(f"  {word(token):<16} layer {layer:<3} {logprob.value:8.3f}  {best}".rstrip())
+    print()
 
 
 def print_run(llm: LLM, outputs: list[RequestOutput], seconds: float) -> None:

@@ -46,9 +46,10 @@ def open_model(folder: Path | None, threshold: str | None = None, thresholds: Pa
 
 
 def kv_of(model: EarlyExitLlama, max_num_seqs: int, max_model_len: int | None, kv_seqs: int | None,
-          kv_fill: str, *, prefix_cache: bool = False, max_debt: int | None = None) -> KVConfig:
+          kv_fill: str, admission: str = "likely", watermark: float = 0.02, *, prefix_cache: bool = False,
+          max_debt: int | None = None) -> KVConfig:
     """The KV pool that the options ask for: room for `kv_seqs` (None: all N) requests of the full length."""
     longest = max_model_len or model.config.max_positions
-    return KVConfig(longest, sequences=max_num_seqs if kv_seqs is None else kv_seqs, prefix_cache=prefix_cache,
-                    max_debt=max_debt,
-                    fill=kv_fill)  # type: ignore[arg-type]  # checked there, by name
+    return KVConfig(longest, sequences=max_num_seqs if kv_seqs is None else kv_seqs, watermark=watermark,
+                    prefix_cache=prefix_cache, max_debt=max_debt,
+                    admission=admission, fill=kv_fill)  # type: ignore[arg-type]  # checked there, by name

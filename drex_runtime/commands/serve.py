@@ -46,14 +46,19 @@ def serve(
                                      "the first token shows clients whether a beginning was sent before.")] = False,
     kv_seqs: Annotated[int | None, typer.Option(help="Room of the KV pool, in requests of the full length; when it "
                        "runs short the youngest request is preempted. Default: N.")] = None,
+    admission: Annotated[str, typer.Option(help="Memory a request must find: likely (what it needs now) or full (its "
+                         "longest output; nothing is ever preempted).")] = "likely",
+    watermark: Annotated[float, typer.Option(help="Share of the KV pool that likely admission leaves free.")] = 0.02,
+    seed: Annotated[int, typer.Option(help="With a request's number, the seed of one that brings none.")] = 0,
     record: Annotated[Path | None, typer.Option(help="Record lengths, depths and confidences of every request: a "
                       "workload for the analyzer (JSONL).")] = None,
     stay: Annotated[str, typer.Option(help="What a ready row emits that had to stay: commit (its ramp's token) or deep "
                                       "(the LM head's).")] = "commit",
     drain_seconds: Annotated[float, typer.Option(help="Time for open requests after SIGTERM; a second signal ends "
                                                  "at once.")] = 30.0,
-    pace_ms: Annotated[float, typer.Option(help="Least time between streamed chunks of an output. With 0 the time "
-                                           "between tokens shows after which layer each was emitted.")] = 0.0,
+    pace_ms: Annotated[float, typer.Option(help="Beat on which streamed tokens leave, at most one of an output "
+                                           "each. With 0 the time between tokens shows after which layer each was "
+                                           "emitted.")] = 0.0,
     threads: Annotated[int | None, typer.Option(help="torch threads. Default: torch's own choice.")] = None,
 ) -> None:
     """Serve /v1/completions, /v1/chat/completions, /v1/models, /health, /metrics and /version."""
@@ -89,9 +94,9 @@ def serve(
     loaded = opened.model if dtype == "float32" else opened.model.to(kinds[dtype])
     llm = LLM(loaded, policy=table, settings=settings, profile=load_profile(profile) if profile else None,
               max_num_seqs=max_num_seqs, batch_max=max_batch_rows, prefill_tokens=max_num_batched_tokens,
-              max_model_len=max_model_len, tokenizer=opened.tokenizer, stay=stay,
-              kv=kv_of(loaded, max_num_seqs, max_model_len, kv_seqs, kv_fill, prefix_cache=enable_prefix_caching,
-                       max_debt=kv_max_debt))
+              max_model_len=max_model_len, tokenizer=opened.tokenizer, stay=stay, seed=seed,
+              kv=kv_of(loaded, max_num_seqs, max_model_len, kv_seqs, kv_fill, admission, watermark,
+                       prefix_cache=enable_prefix_caching, max_debt=kv_max_debt))
     name = served_model_name or opened.folder.resolve().name
     app = create_app(llm, model_name=name, template=ChatTemplate.load(opened.folder), limits=limits, api_key=key)
     print(f"drex serve: {name} under policy {table.name} on http://{host}:{bound.getsockname()[1]}", flush=True)

@@ -25,6 +25,7 @@ from drex_runtime.execution.text_output import TextOutput, hides_last
 from drex_runtime.records.ticks import TICKS_PER_SECOND, Tick
 
 logger = logging.getLogger("drex_runtime.engine")
+MAX_UNREAD = 1024  # tokens of an output that a client may leave unread
 
 
 class QueueFullError(LimitError):
@@ -79,6 +80,11 @@ class RequestStream:
             self._ready.clear()
             await self._ready.wait()
 
+    @property
+    def unread(self) -> int:
+        """Tokens that are out and were not read yet."""
+        return len(self._deltas)
+
     def close(self) -> None:
         """Abort what is unfinished; harmless when nothing is, and when called again."""
         if self.open:
@@ -89,7 +95,7 @@ class RequestStream:
         self._deltas.append(delta)
         self.open -= delta.finish is not None
         self._ready.set()
-        return len(self._deltas) <= self._engine.max_unread * len(self.sequences)
+        return self.unread <= self._engine.max_unread * len(self.sequences)
 
     def fail(self, error: DrexError) -> None:
         """End the stream with an error, after what is already there."""
@@ -136,7 +142,7 @@ class AsyncEngine:
     `on_delta` is called on the event loop for every token (metrics); what it raises is logged and goes no further.
     """
 
-    def __init__(self, llm: LLM, *, max_waiting: int = 256, max_unread: int = 1024,
+    def __init__(self, llm: LLM, *, max_waiting: int = 256, max_unread: int = MAX_UNREAD,
                  on_delta: Callable[[Sequence, TokenDelta], None] | None = None) -> None:
         self.llm, self.max_waiting, self.max_unread, self.on_delta = llm, max_waiting, max_unread, on_delta
         self.failure: str | None = None
@@ -219,14 +225,18 @@ class AsyncEngine:
         try:
             await asyncio.wait_for(self._idle.wait(), seconds)
         except TimeoutError:
-            for stream in list(self._streams):
-                self.abort(stream)
-                stream.fail(ClosingError("the server is shutting down; this request was not finished"))
+            self.dismiss()
         with self._lock:
             self._inbox.stopping = True
         self._wake.set()
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join)
+
+    def dismiss(self) -> None:
+        """Abort every open request and tell its client that the server is shutting down; on the event loop."""
+        for stream in list(self._streams):
+            self.abort(stream)
+            stream.fail(ClosingError("the server is shutting down; this request was not finished"))
 
     def _forget(self, stream: RequestStream) -> None:
         self._streams.discard(stream)
@@ -262,7 +272,7 @@ class AsyncEngine:
                 if self._engine.has_work:
                     self._engine.step()
                     self._publish()
-        except Exception as error:  # whatever it was: the engine's books are in doubt, nobody may wait for ever
+        except BaseException as error:  # SystemExit too: the books are in doubt, and nobody may wait for ever
             logger.exception("the engine loop died")
             self.failure = f"{type(error).__name__}: {error}"
             self._on_loop(lambda: self._tell_all(self.failure or ""))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
-from drex_runtime.execution.observer import Observer
+from drex_runtime.execution.observer import Observer, tell
 from drex_runtime.execution.requests import Sequence
 from drex_runtime.execution.scheduler import Launch, Scheduler
 from drex_runtime.execution.statistics import Statistics
-
-logger = logging.getLogger("drex_runtime.engine")
 
 
 class Endings:
@@ -20,11 +16,7 @@ class Endings:
 
     def tell(self, sequence: Sequence) -> None:
         """The request is over: observers learn of it."""
-        for observer in self._observers:
-            try:
-                observer.finished(sequence)
-            except Exception:  # the request is over whatever an observer makes of it
-                logger.exception("an observer failed on request %d", sequence.spec.id)
+        tell(self._observers, lambda observer: observer.finished(sequence))
 
     def with_error(self, sequence: Sequence) -> None:
         """The request, which holds no place any more, ends with what `sequence.error` says."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence as Items
 
 from drex_runtime.errors import InputError
 from drex_runtime.execution.memory import KVConfig
-from drex_runtime.execution.params import SamplingParams
+from drex_runtime.execution.params import GOLDEN, MOST_SEEDS, SamplingParams
 from drex_runtime.execution.requests import Sequence
 from drex_runtime.model import ModelConfig
 from drex_runtime.policies.bind import BoundPolicy
@@ -14,9 +14,16 @@ from drex_runtime.records.workload import Request
 
 
 class Intake:
-    """Limits of one engine. Raises InputError where model and profile do not fit."""
+    """Limits of one engine. Raises InputError where model and profile do not fit.
 
-    def __init__(self, model: ModelConfig, policy: BoundPolicy, kv: KVConfig | None, max_model_len: int | None) -> None:
+    `seed`: with its number, the seed of a request that brings none, so that a run repeats and two requests differ.
+    """
+
+    def __init__(self, model: ModelConfig, policy: BoundPolicy, kv: KVConfig | None, max_model_len: int | None,
+                 seed: int = 0) -> None:
+        if not 0 <= seed < MOST_SEEDS:
+            raise InputError("engine", "seed", seed, f"an integer from 0 to {MOST_SEEDS - 1}")
+        self.seed = seed
         if policy.num_segments != model.num_segments:
             raise InputError(f"profile {policy.profile.name}", "segments", policy.num_segments,
                              f"{model.num_segments}, as the model has {len(model.ramps)} ramps")
@@ -38,6 +45,7 @@ class Intake:
         self._check_ids(number, prompt_ids)
         stops = frozenset(params.stop_token_ids) | (frozenset() if params.ignore_eos else frozenset(self.model.eos_ids))
         params.check_vocabulary(self.model.vocab_size, stops)
+        params = params.seeded((self.seed * GOLDEN + number) % MOST_SEEDS)
         depths = (self.model.num_segments,) * params.max_tokens
         spec = Request(number, arrival, len(prompt_ids), depths, due, ttft, tpot)
         return self._sequence(spec, params, tuple(prompt_ids), False, stops)

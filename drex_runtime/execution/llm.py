@@ -31,7 +31,8 @@ class LLM:
 
     `model`: a folder (its tokenizer.json is used if there is one) or a loaded model. `policy`: a table or a shipped
     name, `settings` its parameters. `profile`: measured costs for policies that ask for them (ART, due dates);
-    without one, `nominal_profile`. Resources as in `ServerConfig`. Raises DrexError subclasses at construction.
+    without one, `nominal_profile`. Resources as in `ServerConfig`. `seed`: with a request's number, the seed of those
+    that bring none. Raises DrexError subclasses at construction.
     """
 
     def __init__(self, model: EarlyExitLlama | Path | str, *, policy: Policy | str = "drex",
@@ -39,7 +40,7 @@ class LLM:
                  batch_max: int | None = None, prefill_tokens: int | None = 512, max_model_len: int | None = None,
                  kv: KVConfig | None = None, tokenizer: Tokenizer | None = None, dtype: torch.dtype = torch.float32,
                  clock: Clock | None = None, attention: DecodeAttention | None = None,
-                 launches: list[LaunchRecord] | None = None, stay: str = "commit") -> None:
+                 launches: list[LaunchRecord] | None = None, stay: str = "commit", seed: int = 0) -> None:
         if isinstance(model, (str, Path)):
             folder = Path(model)
             model = load_model(folder, dtype)
@@ -50,12 +51,14 @@ class LLM:
         table = shipped_policy(policy) if isinstance(policy, str) else policy
         self.policy = bind(table, profile or nominal_profile(model.config, config.batch_max), config, settings)
         self.engine = Engine(model, self.policy, clock=clock, kv=kv, max_model_len=max_model_len,
-                             attention=attention, launches=launches, stay=stay)
+                             attention=attention, launches=launches, stay=stay, seed=seed)
 
     def generate(self, prompts: Items[Prompt], params: SamplingParams | Items[SamplingParams] | None = None,
                  ) -> list[RequestOutput]:
         """Outputs in the order of `prompts` (texts or token ids); an empty prompt starts from the start token.
 
+        Texts are the caller's own: those of special tokens in them become these tokens (the server reads its clients'
+        texts otherwise).
         With n > 1 a prompt's n outputs follow each other. Raises InputError, before anything runs, if a prompt does
         not fit or a text comes without a tokenizer.
         """
@@ -106,4 +109,4 @@ class LLM:
             return prompt
         if self.tokenizer is None:
             raise InputError("generate", "prompt", prompt, "token ids, as the model has no tokenizer.json")
-        return self.tokenizer.encode(prompt, special=True)
+        return self.tokenizer.encode(prompt, special=True, control=True)

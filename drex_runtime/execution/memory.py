@@ -57,8 +57,8 @@ class KVConfig:
     def __post_init__(self) -> None:
         for name, value in (("capacity_tokens", self.capacity_tokens), ("sequences", self.sequences),
                             ("prefix_block", self.prefix_block)):
-            if value < 1:
-                raise InputError("kv", name, value, "1 or more")
+            if not 1 <= value < 2**31:
+                raise InputError("kv", name, value, f"1 to {2**31 - 1}")
         if self.admission not in ("likely", "full"):
             raise InputError("kv", "admission", self.admission, '"likely" or "full"')
         if self.fill not in ("share", "propagate", "recompute"):

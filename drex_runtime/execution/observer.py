@@ -1,12 +1,13 @@
 """Observer: who looks on while an engine runs (recordings, traces). The engine calls, an observer decides nothing.
 
-Hooks run inside the step: they must be quick, must not change what they are shown and must not raise for reasons
-of their own (a full disk is theirs to report, not the engine's to die of).
+Hooks run inside the step: they must be quick and must not change what they are shown. One that raises is logged and
+costs no request anything (a full disk is theirs to report, not the engine's to die of).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Items
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from drex_runtime.execution.requests import Sequence
 
 if TYPE_CHECKING:
     from drex_runtime.execution.scheduler import Launch
+
+logger = logging.getLogger("drex_runtime.engine")
 
 
 class Observer:
@@ -34,3 +37,12 @@ class Observer:
 
     def finished(self, sequence: Sequence) -> None:
         """The request is over, with `sequence.finished` saying how."""
+
+
+def tell(observers: Iterable[Observer], hook: Callable[[Observer], None]) -> None:
+    """Call a hook of every observer."""
+    for observer in observers:
+        try:
+            hook(observer)
+        except Exception:  # metrics or a recording must not cost a client its answer
+            logger.exception("an observer failed: %s", type(observer).__name__)

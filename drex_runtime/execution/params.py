@@ -13,6 +13,8 @@ MOST_LOGPROBS = 1000
 MOST_STOPS, LONGEST_STOP = 16, 256
 MOST_IDS = 1024
 """Entries of logit_bias, stop_token_ids, banned_token_ids; allowed_token_ids may name the whole vocabulary."""
+MOST_SEEDS = 2**63
+GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: spreads seeds that are counted up
 LONGEST_TARGET_MS = 7 * 86_400_000
 
 
@@ -25,10 +27,11 @@ class SamplingParams:
     min-p. `repetition_penalty` counts prompt and output, the other two output only. `logprobs` n: of the token and
     of the n best, after hard masks, at temperature 1.
 
-    `seed` None: derived from the request's id, so that a run repeats. `n` sequences of one prompt get seeds derived
-    from `seed` and the choice's index (`choice`). `stop_token_ids` and the model's eos ids end the output and stay in
-    `token_ids`; `ignore_eos` lifts the latter. `stop` strings end it too; they and a stop token's text are shown only
-    with `include_stop_str_in_output`, and are not looked for in the first `min_tokens` tokens.
+    `seed` None: derived from the engine's seed and the request's number, so that a run repeats. `n` sequences of one
+    prompt get seeds derived from `seed` and the choice's index (`choice`). `stop_token_ids` and the model's eos ids end
+    the output and stay in `token_ids`; `ignore_eos` lifts the latter. `stop` strings end it too; they and a stop
+    token's text are shown only with `include_stop_str_in_output`, and are not looked for in the first `min_tokens`
+    tokens.
 
     `exit_threshold` replaces the ramps' own for this request (1: never exits). `deadline_ms` from arrival to the last
     token, `ttft_ms` to the first, `tpot_ms` for each further one: due dates that a policy may look at.
@@ -62,7 +65,7 @@ class SamplingParams:
 
     def __post_init__(self) -> None:
         integers = (("max_tokens", self.max_tokens, 1, 2**31 - 1), ("top_k", self.top_k, 0, 2**31 - 1),
-                    ("seed", self.seed, 0, 2**63 - 1), ("logprobs", self.logprobs, 0, MOST_LOGPROBS),
+                    ("seed", self.seed, 0, MOST_SEEDS - 1), ("logprobs", self.logprobs, 0, MOST_LOGPROBS),
                     ("min_tokens", self.min_tokens, 0, self.max_tokens), ("n", self.n, 1, MOST_N))
         for name, value, low, high in integers:
             optional = value is None and name in ("seed", "logprobs")
@@ -130,8 +133,12 @@ class SamplingParams:
         """Parameters of one of the n sequences: choice 0 keeps the seed, the others get their own."""
         seed = self.seed
         if seed is not None and index:
-            seed = (seed + index * 0x9E3779B97F4A7C15) % 2**63
+            seed = (seed + index * GOLDEN) % MOST_SEEDS
         return replace(self, n=1, seed=seed)
+
+    def seeded(self, seed: int) -> SamplingParams:
+        """The same with this seed, if they have none of their own."""
+        return replace(self, seed=seed) if self.seed is None else self
 
     def due_dates(self, arrival: int, ticks_per_second: int) -> tuple[int | None, int | None, int | None]:
         """(`due`, `ttft`, `tpot`) of a `Request` that arrives at `arrival`: a time and two durations, in ticks."""

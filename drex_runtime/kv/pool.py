@@ -56,11 +56,16 @@ class KVPool:
         self.strides = self.tokens_per_block if by_layer else (1,) * len(self.segment_layers)
         self.steps = (1,) * len(self.segment_layers) if by_layer else self.segment_layers  # from slot to slot
         shape = (1 + num_blocks * block_cells, num_kv_heads, head_dim)
-        self.keys, self.values = torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype)
-        self.block_row = np.full(num_blocks, -1, dtype=np.int64)  # the row that writes it; -1: none (any more)
-        self.block_segment = np.zeros(num_blocks, dtype=np.int64)
-        self.row_uses = np.zeros(num_blocks, dtype=np.int64)
-        self.cache_uses = np.zeros(num_blocks, dtype=np.int64)
+        try:
+            self.keys, self.values = torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype)
+            self.block_row = np.full(num_blocks, -1, dtype=np.int64)  # the row that writes it; -1: none (any more)
+            self.block_segment = np.zeros(num_blocks, dtype=np.int64)
+            self.row_uses = np.zeros(num_blocks, dtype=np.int64)
+            self.cache_uses = np.zeros(num_blocks, dtype=np.int64)
+        except (RuntimeError, MemoryError) as error:  # torch says RuntimeError, NumPy MemoryError
+            size = 2 * shape[0] * num_kv_heads * head_dim * dtype.itemsize / 2**30
+            raise KVPoolError(f"no memory for a KV pool of {size:.1f} GiB: fewer or shorter requests need less "
+                              "(--kv-seqs, --max-num-seqs, --max-model-len)") from error
         self._free = np.arange(num_blocks - 1, -1, -1)
         self._top = num_blocks
 

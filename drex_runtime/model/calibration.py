@@ -88,11 +88,11 @@ def _example(line: str, where: str, tokenizer: Tokenizer, prompt_tokens: int, mo
     for name in fields:
         if not isinstance(raw.get(name), str):
             raise ModelError(f"{where}: {name} is missing or no text; accepted: text, or prompt and completion")
-    ids = tokenizer.encode(raw[fields[0]], special=True)
+    ids = tokenizer.encode(raw[fields[0]], special=True, control=True)
     prompt = prompt_tokens
     if len(fields) > 1:
         prompt = len(ids)
-        ids = ids + tokenizer.encode(raw["completion"])
+        ids = ids + tokenizer.encode(raw["completion"], control=True)
     ids = ids[:most_tokens]
     # The token at position p predicts p + 1: the last prompt token's prediction is made at full depth.
     if prompt >= len(ids) - 1:

@@ -16,12 +16,20 @@ MOST_HELD = 8
 class Tokenizer:
     """A Hugging Face `tokenizer.json`.
 
-    `encode` adds the special tokens of the file's template only on request; `decode` leaves them out
-    unless asked. Text that cannot be UTF-8 (lone surrogates) is refused with ModelError.
+    `encode` adds the special tokens of the file's template only on request, and only on request (`control`) does it
+    read a special token's text, such as `<|endoftext|>`, as that token: text of strangers must not be able to end a
+    turn or begin one. `decode` leaves special tokens out unless asked. Text that cannot be UTF-8 (lone surrogates) is
+    refused with ModelError.
     """
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
-        self._inner = inner
+        self._inner = self._plain = inner
+        self.control_texts = tuple(token.content for token in inner.get_added_tokens_decoder().values()
+                                   if token.special and token.content)
+        """The texts of the special tokens."""
+        if self.control_texts:  # a second one: the switch belongs to the whole object, which threads share
+            self._plain = tokenizers.Tokenizer.from_str(inner.to_str())
+            self._plain.encode_special_tokens = True
 
     @classmethod
     def load(cls, folder: Path) -> Tokenizer:
@@ -55,14 +63,17 @@ class Tokenizer:
         """Id of one token's text, None where it is not in the vocabulary."""
         return self._inner.token_to_id(token)
 
-    def encode(self, text: str, special: bool = False) -> list[int]:
-        """Token ids of a text; `special` adds what the file's template adds (e.g. a start token)."""
+    def encode(self, text: str, special: bool = False, *, control: bool = False) -> list[int]:
+        """Token ids of a text; `special` adds what the file's template adds (e.g. a start token).
+
+        `control`: texts of special tokens become these tokens, for text of trust: the user's own, a chat template's.
+        """
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             where = f"text: character {error.start}"
             raise ModelError(f"{where} is a lone surrogate, which UTF-8 cannot hold") from error
-        return self._inner.encode(text, add_special_tokens=special).ids
+        return (self._inner if control else self._plain).encode(text, add_special_tokens=special).ids
 
     def decode(self, ids: Iterable[int], special: bool = False) -> str:
         """Text of token ids; bytes that are not whole UTF-8 characters become U+FFFD."""

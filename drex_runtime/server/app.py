@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 import drex_runtime
 from drex_runtime.errors import DrexError
-from drex_runtime.execution.async_engine import AsyncEngine
+from drex_runtime.execution.async_engine import MAX_UNREAD, AsyncEngine
 from drex_runtime.execution.llm import LLM
 from drex_runtime.server.chat import ChatTemplate
 from drex_runtime.server.errors import ApiError, as_api_error, error_object
@@ -45,7 +45,9 @@ def create_app(llm: LLM, *, model_name: str, template: ChatTemplate | None = Non
     The engine's thread starts and ends with the application's lifespan.
     """
     limits = limits or Limits()
-    engine = AsyncEngine(llm, max_waiting=limits.waiting)
+    # A fixed pace holds tokens back that the client would read: they must not count as unread against it.
+    held_back = llm.engine.intake.max_model_len if limits.pace_ms else 0
+    engine = AsyncEngine(llm, max_waiting=limits.waiting, max_unread=max(MAX_UNREAD, held_back))
     service = Service(engine, model_name, template or ChatTemplate(None), limits, Metrics(engine, model_name),
                       int(time.time()))
 

@@ -11,14 +11,17 @@ from drex_runtime.errors import InputError
 class Limits:
     """What one request may cost before it is looked at.
 
-    `body_bytes`: of the body, before it is parsed · `body_seconds`: for the body to arrive · `json_depth`: nesting ·
+    `header_seconds`: for a request's head to arrive · `body_bytes`: of the body, before it is parsed · `body_seconds`:
+    for the body to arrive · `write_seconds`: for a client to take any byte that is due to it · `json_depth`: nesting ·
     `prompts` per request · `sequences`: prompts times n · `messages` of a chat · `logprobs` per token ·
     `waiting`: sequences beyond those that run (then 429) · `drain_seconds`: for open requests after SIGTERM ·
-    `pace_ms`: least time between two streamed chunks of an output (0: as they come).
+    `pace_ms`: beat on which streamed tokens of an output leave, at most one each (0: as they come).
     """
 
+    header_seconds: float = 30.0
     body_bytes: int = 4 * 2**20
     body_seconds: float = 30.0
+    write_seconds: float = 60.0
     json_depth: int = 32
     prompts: int = 64
     sequences: int = 128
@@ -29,7 +32,8 @@ class Limits:
     pace_ms: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("body_bytes", "json_depth", "prompts", "sequences", "messages", "body_seconds"):
+        for name in ("body_bytes", "json_depth", "prompts", "sequences", "messages", "header_seconds", "body_seconds",
+                     "write_seconds"):
             if not getattr(self, name) > 0:
                 raise InputError("serve", name, getattr(self, name), "above 0")
         for name in ("logprobs", "waiting", "drain_seconds", "pace_ms"):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import AsyncIterator, Callable
 from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
 from typing import Any
+
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from drex_runtime.execution.async_engine import TokenDelta
 from drex_runtime.execution.params import Logprob
@@ -137,6 +141,25 @@ class Answer:
 def finite(value: float) -> float:
     """A log probability as JSON can hold it."""
     return max(value, LEAST_LOGPROB)
+
+
+class EventResponse(StreamingResponse):
+    """A stream of events that calls `ended` however it ends.
+
+    A `finally` in the generator would not do: it does not run if the client leaves before the first event, and only
+    when the generator is collected if the client leaves while an event is being sent.
+    """
+
+    def __init__(self, events: AsyncIterator[bytes], ended: Callable[[], None]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+        self._ended = ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._ended()
 
 
 def event(value: dict[str, Any]) -> bytes:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator
-from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from drex_runtime.errors import DrexError, EngineError
 from drex_runtime.execution.async_engine import AsyncEngine, RequestStream, TokenDelta
@@ -19,11 +17,12 @@ from drex_runtime.server.chat import ChatTemplate
 from drex_runtime.server.errors import ApiError, as_api_error, error_object
 from drex_runtime.server.limits import Limits
 from drex_runtime.server.metrics import Metrics
+from drex_runtime.server.pace import Pace
+from drex_runtime.server.prompts import Prompts
 from drex_runtime.server.protocol import ChatRequest, CompletionRequest, SamplingFields
-from drex_runtime.server.responses import DONE, Answer, event
+from drex_runtime.server.responses import DONE, Answer, EventResponse, event
 
 logger = logging.getLogger("drex_runtime.server")
-LONGEST_TOKEN_CHARACTERS = 256
 
 
 @dataclass
@@ -37,15 +36,16 @@ class Service:
     metrics: Metrics
     created: int
 
-    @property
-    def max_model_len(self) -> int:
-        """Positions of a request, prompt and output."""
-        return self.engine.llm.engine.intake.max_model_len
+    def __post_init__(self) -> None:
+        intake = self.engine.llm.engine.intake
+        # Positions of a request, prompt and output: what model and KV pool can both hold.
+        self.max_model_len = min(intake.max_model_len, intake.kv.capacity_tokens)
+        self.prompts = Prompts(self.engine.llm.tokenizer, self.template, self.max_model_len)
 
     async def completions(self, asked: CompletionRequest, request: Request) -> Response:
         """POST /v1/completions."""
         self._check_model(asked)
-        prompts = await self._encoded(asked.prompts(self.limits), special=True)
+        prompts = await self.prompts.raw(asked.prompts(self.limits))
         return await self._answer(asked, request, prompts, asked.logprobs, asked.max_tokens, chat=False)
 
     async def chat(self, asked: ChatRequest, request: Request) -> Response:
@@ -55,8 +55,7 @@ class Service:
             raise ApiError(400, f"{len(asked.messages)} messages: at most {self.limits.messages}", param="messages")
         if asked.max_tokens is not None and asked.max_completion_tokens is not None:
             raise ApiError(400, "give max_completion_tokens or max_tokens, not both", param="max_tokens")
-        text = self.template.render([message.plain() for message in asked.messages])
-        prompts = await self._encoded([text], special=self.template.is_default)
+        prompts = [await self.prompts.chat(asked.messages)]
         most = asked.max_completion_tokens if asked.max_tokens is None else asked.max_tokens
         return await self._answer(asked, request, prompts, asked.logprob_count(), most, chat=True)
 
@@ -65,26 +64,6 @@ class Service:
         if asked.model is not None and asked.model != self.model:
             raise ApiError(404, f"the model {asked.model[:80]!r} does not exist; this server serves {self.model!r}",
                            param="model", code="model_not_found")
-
-    async def _encoded(self, prompts: Items[str | list[int]], *, special: bool) -> list[list[int]]:
-        """Token ids of every prompt; one that cannot fit is refused before it is encoded."""
-        tokenizer = self.engine.llm.tokenizer
-        found = []
-        for prompt in prompts:
-            if isinstance(prompt, str):
-                if tokenizer is None:
-                    raise ApiError(400, "this model has no tokenizer: prompts must be token ids", param="prompt")
-                if len(prompt) > self.max_model_len * LONGEST_TOKEN_CHARACTERS:
-                    raise self._too_long(f"{len(prompt)} characters")
-                prompt = await asyncio.to_thread(tokenizer.encode, prompt, special)
-            if len(prompt) >= self.max_model_len:
-                raise self._too_long(f"{len(prompt)} tokens")
-            found.append(prompt)
-        return found
-
-    def _too_long(self, size: str) -> ApiError:
-        return ApiError(400, f"the prompt has {size}; prompt and output share max_model_len = {self.max_model_len} "
-                        "tokens", param="prompt", code="context_length_exceeded")
 
     async def _answer(self, asked: SamplingFields, request: Request, prompts: list[list[int]], logprobs: int | None,
                       max_tokens: int | None, *, chat: bool) -> Response:
@@ -101,8 +80,7 @@ class Service:
                         asked.stream_options is not None and asked.stream_options.include_usage, logprobs or 0,
                         sum(map(len, prompts)))
         if asked.stream:
-            return StreamingResponse(self._events(stream, answer), media_type="text/event-stream",
-                                     headers={"Cache-Control": "no-cache"})
+            return EventResponse(self._events(stream, answer), lambda: self._close(stream))
         try:
             outputs = await self._collected(stream, request)
         except DrexError as error:
@@ -134,15 +112,14 @@ class Service:
         return outputs
 
     async def _events(self, stream: RequestStream, answer: Answer) -> AsyncIterator[bytes]:
-        """The stream's events; whatever ends it, the rows are freed."""
-        sent: dict[int, float] = {}
+        """The stream's events."""
+        pace = Pace(self.limits.pace_ms)
         try:
             if answer.chat:
                 for index in range(len(stream.sequences)):
                     yield event(answer.first(index))
             async for delta in stream:
-                if self.limits.pace_ms:
-                    await self._pace(sent, delta.index)
+                await pace.wait(delta.index)
                 if delta.finish == "error":
                     raise EngineError("the request failed inside the engine; see the server's log")
                 for chunk in answer.chunks(delta):
@@ -154,8 +131,6 @@ class Service:
             told = as_api_error(error)
             detail = str(error) if self.engine.is_alive else told.detail
             yield event(error_object(told.status_code, detail, code=told.code))
-        finally:
-            self._close(stream)
         yield DONE
 
     def _cached_tokens(self, stream: RequestStream) -> int | None:
@@ -165,16 +140,9 @@ class Service:
         return sum(sequence.cached or 0 for sequence in stream.sequences[::stream.outputs_per_prompt])
 
     def _close(self, stream: RequestStream) -> None:
-        if stream.open:
-            self.metrics.forget(stream.sequences)
+        """Free the rows of what is unfinished; metrics forget it, also where the engine has ended it already."""
+        self.metrics.forget(stream.sequences)
         stream.close()
-
-    async def _pace(self, sent: dict[int, float], index: int) -> None:
-        """Chunks of an output leave at a fixed pace: their times do not show after which layer a token left."""
-        now = time.monotonic()
-        due = max(now, sent.get(index, 0.0) + self.limits.pace_ms / 1000)
-        sent[index] = due
-        await asyncio.sleep(due - now)
 
     def models(self) -> dict[str, Any]:
         """GET /v1/models."""

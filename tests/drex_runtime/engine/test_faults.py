@@ -15,7 +15,6 @@ from drex_runtime.execution.llm import LLM
 from drex_runtime.execution.memory import KVConfig
 from drex_runtime.execution.observer import Observer
 from drex_runtime.execution.params import SamplingParams
-from drex_runtime.execution.requests import Sequence
 from tests.drex_runtime.engine.cases import generate, model_with
 
 FREE = SamplingParams(max_tokens=8, ignore_eos=True)
@@ -119,15 +118,22 @@ def test_a_sampler_that_fails_on_one_request_costs_only_that_one(policy: str, mo
         assert (tuple(sequences[at].output_ids), tuple(sequences[at].depths)) == healthy[at]
 
 
-def test_an_observer_that_fails_when_a_request_ends_costs_nobody_anything() -> None:
-    class Careless(Observer):
-        def finished(self, sequence: Sequence) -> None:
-            raise OSError("disk full")
+@pytest.mark.parametrize("hook", ["launched", "consulted", "skipped", "finished"])
+def test_an_observer_that_fails_costs_nobody_anything(hook: str) -> None:
+    """Metrics and recordings look on; the texts are those of a run without them."""
+    model, policy = model_with(2, threshold="0.05"), "no-exit" if hook == "skipped" else "threshold"
+    expected = generate(LLM(model, policy=policy), PROMPTS, FREE)
+    llm = LLM(model, policy=policy, clock=FakeClock())
+    careless, failures = Observer(), []
 
-    llm = LLM(model_with(1), clock=FakeClock())
-    llm.engine.observers.append(Careless())
-    assert [len(output.token_ids) for output in llm.generate(PROMPTS, FREE)] == [8] * 4
-    llm.engine.check()
+    def fails(*_: Any) -> None:
+        failures.append(hook)
+        raise OSError("disk full")
+
+    setattr(careless, hook, fails)
+    llm.engine.observers.append(careless)
+    assert generate(llm, PROMPTS, FREE) == expected
+    assert failures and not llm.engine.statistics.failed_requests
 
 
 def test_books_that_do_not_add_up_after_a_fault_end_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:

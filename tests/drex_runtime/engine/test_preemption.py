@@ -27,6 +27,14 @@ def params_of(random: Random, count: int) -> list[SamplingParams]:
                            seed=at, presence_penalty=random.choice((0.0, 0.5))) for at in range(count)]
 
 
+def wishful(random: Random, count: int) -> list[SamplingParams]:
+    """Requests that each use much of what a request may ask for."""
+    return [SamplingParams(max_tokens=random.randint(8, 16), ignore_eos=True, temperature=0.9, seed=100 + at, top_k=20,
+                           top_p=0.95, min_p=0.01, presence_penalty=0.6, frequency_penalty=0.4, repetition_penalty=1.3,
+                           logit_bias=((3, 1.5), (5, -2.0)), banned_token_ids=(7,), stop_token_ids=(11,),
+                           min_tokens=4, logprobs=3) for at in range(count)]
+
+
 def submitted(llm: LLM, prompts: list[list[int]], params: list[SamplingParams]) -> list[Sequence]:
     return [llm.engine.submit(llm.engine.intake.live(prompt, each, arrival=0))
             for prompt, each in zip(prompts, params, strict=True)]
@@ -36,23 +44,30 @@ def said(sequences: list[Sequence]) -> list[Said]:
     return [(tuple(one.output_ids), tuple(one.depths)) for one in sequences]
 
 
-def alone(ramps: int, threshold: str, prompts: list[list[int]], params: list[SamplingParams]) -> list[Said]:
+def logprobs_of(sequences: list[Sequence]) -> list[float]:
+    """All log probabilities, those of the tokens and of the best ones."""
+    return [value for one in sequences for logprob in one.logprobs
+            for value in (logprob.value, *(value for _, value in logprob.best))]
+
+
+def alone(ramps: int, threshold: str, prompts: list[list[int]], params: list[SamplingParams]) -> list[Sequence]:
     """What each request says when nobody else is there and nothing is preempted."""
     llm = LLM(model_with(ramps, threshold), policy="flush-now", max_num_seqs=1, clock=FakeClock())
     sequences = submitted(llm, prompts, params)
     llm.engine.run()
     assert not llm.engine.statistics.preemptions
-    return said(sequences)
+    return sequences
 
 
 @pytest.mark.parametrize("ramps", [0, 1, 2])
 @pytest.mark.parametrize("policy", ["drex", "threshold", "consensus"])
 def test_forced_preemption_at_any_step_leaves_every_text_unchanged(ramps: int, policy: str) -> None:
-    """Whoever is preempted wherever it waits: in the middle of its prompt, ready, or parked at a ramp."""
+    """Whoever is preempted wherever it waits: in the middle of its prompt, ready, or parked at a ramp. Penalties, noise
+    and log probabilities go on as if nothing had happened."""
     where: Counter[str] = Counter()
     for seed in range(scaled(2, 30, f"runs with forced preemption, {policy}, K = {ramps}")):
         random = Random(f"{ramps} {policy} {seed}")
-        prompts, params = prompts_of(random, 7), params_of(random, 7)
+        prompts, params = prompts_of(random, 7), (params_of, wishful)[seed % 2](random, 7)
         llm = LLM(model_with(ramps, "0.02"), policy=policy, max_num_seqs=random.randint(2, 5),
                   prefill_tokens=(3, None, 16)[seed % 3], clock=FakeClock())
         engine = llm.engine
@@ -66,7 +81,10 @@ def test_forced_preemption_at_any_step_leaves_every_text_unchanged(ramps: int, p
                 where["parked" if parked else "ready" if victim.is_prefilled else "prefilling"] += 1
                 engine.scheduler.preempt(victim)
             engine.check()
-        assert said(sequences) == alone(ramps, "0.02", prompts, params), (seed, policy)
+        expected = alone(ramps, "0.02", prompts, params)
+        assert said(sequences) == said(expected), (seed, policy)
+        # Prompts in chunks of other sizes: the last bits of their sums.
+        assert logprobs_of(sequences) == pytest.approx(logprobs_of(expected), abs=1e-4)
         assert engine.runner.memory.pool.blocks_in_use == engine.runner.memory.promised == 0
     assert where["ready"]
     assert not ramps or policy == "consensus" or where["parked"]
@@ -90,7 +108,7 @@ def test_a_pool_far_too_small_for_all_serves_all(ramps: int) -> None:
             steps += 1
             assert steps < 20_000
         if llm.policy.policy.name != "no-exit":  # it consults nothing: other depths, other texts
-            assert said(sequences) == alone(ramps, "0.02", prompts, params), seed
+            assert said(sequences) == said(alone(ramps, "0.02", prompts, params)), seed
         preempted += llm.engine.statistics.preemptions
     assert preempted
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from math import inf, nan
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from drex_runtime.demo import DEMO_FOLDER
-from drex_runtime.errors import RecordError
+from drex_runtime.errors import InputError, RecordError
 from drex_runtime.execution.llm import LLM
 from drex_runtime.execution.params import SamplingParams
 from drex_runtime.execution.sampling import Sampler, uniforms
@@ -139,6 +140,21 @@ def test_choices_have_seeds_of_their_own() -> None:
     seeds = [params.choice(index).seed for index in range(4)]
     assert seeds[0] == 7 and len(set(seeds)) == 4
     assert {SamplingParams(n=2).choice(index).seed for index in range(2)} == {None}
+
+
+def test_requests_without_a_seed_follow_the_engines() -> None:
+    """The same run repeats, another engine's seed gives other texts, and so do two requests of one engine."""
+    params = SamplingParams(max_tokens=12, temperature=1.0, ignore_eos=True)
+    said = [[out.token_ids for out in LLM(DEMO_FOLDER, seed=seed).generate(["import", "import"], params)]
+            for seed in (0, 0, 1)]
+    assert said[0] == said[1] != said[2]
+    assert said[0][0] != said[0][1] and said[2][0] != said[2][1]
+    own = replace(params, seed=5)
+    assert len({out.token_ids for seed in (0, 1)
+                for out in LLM(DEMO_FOLDER, seed=seed).generate(["import", "import"], own)}) == 1
+    for seed in (-1, 2**63):
+        with pytest.raises(InputError, match="seed"):
+            LLM(DEMO_FOLDER, seed=seed)
 
 
 class TestStopStrings:

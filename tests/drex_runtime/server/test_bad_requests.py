@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.drex_runtime.server.running import MODEL, Running
+from tests.scale import scaled
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 Fields = dict[str, Any]
@@ -134,7 +135,8 @@ def test_noise_on_the_port(server: Running, noise: bytes) -> None:
 
 
 def test_many_tiny_chunks(server: Running) -> None:
-    body = json.dumps(body_of(COMPLETIONS, {"prompt": "x" * 500})).encode()
+    size = scaled(500, 50_000, "chunks of one byte in a body")
+    body = json.dumps(body_of(COMPLETIONS, {"prompt": "x" * 500, "user": "u" * size})).encode()
     answer = server.http.post(COMPLETIONS, content=(bytes([byte]) for byte in body),
                               headers={"Content-Type": "application/json"})
     assert answer.status_code == 200
