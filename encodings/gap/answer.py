@@ -26,8 +26,8 @@ class GapAnswer:
     """The largest gap lies in `lower`..`upper` ticks.
 
     `witness`: the workload with gap `lower`, replayed by simulator and exact search (None: none found). `upper` None:
-    nothing is proved. `proof`: how far the bound can be trusted: enumeration, SMT and CP-SAT reason in integers, HiGHS in
-    floating point. `stopped`: "proved" only if lower = upper. `detail`: why this method, what was cut short and by what.
+    nothing is proved. `proof`: how far the bound can be trusted: enumeration, SMT and CP-SAT reason in integers, HiGHS
+    in floating point. `stopped`: "proved" only if lower = upper. `detail`: why this method, what was cut short, by what.
     """
 
     method: Method
