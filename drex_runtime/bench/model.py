@@ -27,10 +27,10 @@ class BenchModel:
     random: bool
 
 
-def bench_model(folder: Path | None, shape: str | None) -> BenchModel:
-    """`shape` as in `--random-model`, else the folder (None: the demo model). InputError if both are given."""
+def bench_model(folder: Path | None, shape: str | None, *, who: str = "drex bench") -> BenchModel:
+    """`shape` as in `--random-model`, else the folder (None: the demo model). InputError of `who` if both are given."""
     if shape is not None and folder is not None:
-        raise InputError("drex bench", "--random-model", shape, "either a model folder or --random-model")
+        raise InputError(who, "--random-model", shape, "either a model folder or --random-model")
     if shape is None:
         opened = open_model(folder)
         raw = read_json_object(opened.folder / "config.json")

@@ -11,6 +11,8 @@ import typer
 def profile(
     model: Annotated[Path | None, typer.Argument(help="Model folder. Default: the shipped demo model.",
                                                  show_default=False)] = None,
+    random_model: Annotated[str | None, typer.Option(help="Random weights of a shape instead: a config.json, or "
+                            "layers=12,hidden=512,ramps=6 (also heads, kv_heads, intermediate, vocab).")] = None,
     out: Annotated[Path, typer.Option(help="Where to write the profile (JSON).")] = Path("profile.json"),
     max_batch_rows: Annotated[int, typer.Option(help="Largest batch to measure.")] = 32,
     rounds: Annotated[int, typer.Option(help="Interleaved rounds over all points.")] = 5,
@@ -27,7 +29,7 @@ def profile(
 
     import torch
 
-    from drex_runtime.commands.model_options import open_model
+    from drex_runtime.bench.model import bench_model
     from drex_runtime.errors import InputError
     from drex_runtime.profiling.fit import fit_profile
     from drex_runtime.profiling.measure import Plan, measure
@@ -41,14 +43,14 @@ def profile(
         raise InputError("profile", "kv_fill", kv_fill, "share or propagate, whose price a profile can state")
     if threads is not None:
         torch.set_num_threads(threads)
-    opened = open_model(model)
-    loaded, folder = opened.model, opened.folder
+    opened = bench_model(model, random_model, who="drex profile")
+    loaded = opened.model
     batches = tuple(size for size in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if size < max_batch_rows)
     plan = Plan((*batches, max_batch_rows), rounds=rounds, seconds=seconds,
                 kv_fill=cast(KVFill, kv_fill))
     with progress("profiling") as tell:
         points, done = measure(loaded, plan, lambda text: tell(f"profiling: {text}"))
-    fitted = fit_profile(points, plan, name=f"{folder.name}-{max_batch_rows}", model=folder.name,
+    fitted = fit_profile(points, plan, name=f"{opened.name}-{max_batch_rows}", model=opened.name,
                          num_segments=loaded.config.num_segments, dtype="float32", rounds=done)
     save_profile(out, fitted)
     rows = max_batch_rows

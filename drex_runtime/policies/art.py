@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 
 from drex_runtime.records.profile import CostProfile
 
@@ -80,6 +80,20 @@ def break_even(profile: CostProfile, ramp: int, rows: int) -> Fraction:
 def toll(profile: CostProfile, ramp: int, rows: int) -> Fraction:
     """Rows that must exit to pay for consulting the ramp, as `break_even`."""
     return _rows(profile.ramp_cost(ramp, rows), profile, ramp, rows)
+
+
+def pass_rows(profile: CostProfile, ramp: int, rows: int) -> Fraction:
+    """What a batch that leaves whole saves beyond its rows: the fixed part of the pass that would have gone on, and the
+    second pass that is not needed, in rows as `break_even`."""
+    one, many = deep_time(profile, ramp + 1, 1), deep_time(profile, ramp + 1, rows)
+    fixed = max(0, many - Fraction(rows * (many - one), max(1, rows - 1)))  # at 0 rows; the start is in it
+    return _rows(floor(fixed) + profile.rebatch, profile, ramp, rows)
+
+
+def doubt(profile: CostProfile, ramp: int, rows: int) -> Fraction:
+    """What the profile cannot tell of a full pass (its fit error), in rows as `break_even`; 0 where it states none."""
+    error = Fraction(profile.meta.fit_error or 0).limit_denominator(10**6)
+    return _rows(ceil(error * art_terms(profile, ramp, rows).full), profile, ramp, rows)
 
 
 def empty_share(profile: CostProfile, ramp: int, rows: int) -> Fraction:

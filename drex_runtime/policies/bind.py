@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from drex_runtime.errors import PolicyError
-from drex_runtime.policies.art import art_terms, break_even, deep_time, empty_share, park_time, pass_time, toll
+from drex_runtime.policies.art import (
+    art_terms,
+    break_even,
+    deep_time,
+    doubt,
+    empty_share,
+    park_time,
+    pass_rows,
+    pass_time,
+    toll,
+)
 from drex_runtime.policies.expressions import Condition, lambdified, parse_fraction, rational, symbol
 from drex_runtime.policies.observation import (
     BUFFERED,
@@ -255,6 +265,10 @@ def _predicted(parameter: Parameter, profile: CostProfile, index: int, rows: int
             found["break_even"] = break_even(profile, index, rows)
         if "toll" in used:
             found["toll"] = toll(profile, index, rows)
+        if "pass_rows" in used:
+            found["pass_rows"] = pass_rows(profile, index, rows)
+        if "doubt" in used:
+            found["doubt"] = doubt(profile, index, rows)
         if "empty_share" in used:
             found["empty_share"] = empty_share(profile, index, rows)
         if "park_time" in used:

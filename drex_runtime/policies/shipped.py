@@ -95,12 +95,23 @@ def _drex_due() -> Policy:
 
 
 def _adaptive() -> Policy:
-    """Consult a ramp while its exits have lately paid for it, look again every `probe_every` passes."""
+    """Consult a ramp while its exits have lately paid for it, look again every `probe_every` passes.
+
+    What pays: of a consult the rows that left beyond the cost of a second pass, and the rest of a pass where all left,
+    against the ramp itself. Prices are those of the profile, and a fit that is 5 % off can take a loss of 5 % for a
+    gain; so a gain must exceed the doubt to begin with, and half of it to go on (without that difference a few unlucky
+    batches would end it, and only probes could bring it back).
+    """
     extra = (
         _parameter("split_rows", "break_even", 0, 10**6, "rows",
                    "exits above which a batch is split; default: what a second pass costs, in rows", integer=False,
                    scope="ramp"),
         _parameter("toll_rows", "toll", 0, 10**6, "rows", "what consulting the ramp costs, in rows", integer=False,
+                   scope="ramp"),
+        _parameter("emptied_rows", "pass_rows", 0, 10**6, "rows",
+                   "what a batch that leaves whole saves beyond its rows", integer=False, scope="ramp"),
+        _parameter("doubt_rows", "doubt", 0, 10**6, "rows",
+                   "gain below which nothing is risked; default: what the profile's fit cannot tell", integer=False,
                    scope="ramp"),
         _parameter("emptied_share", "empty_share", 0, 2, "consults/consult",
                    "share of recent consults at which the whole batch left, from which consulting pays", integer=False,
@@ -113,9 +124,12 @@ def _adaptive() -> Policy:
         "adaptive", "Consult a ramp while it pays, probe it now and then otherwise; split, then run the buffer next.",
         flush=(("flush", "buffered >= 1"),),
         consult="consult_ramp >= 1 and (recent_consults < warm_up or passes_unseen >= probe_every"
-                " or recent_exits > (split_rows + toll_rows)*recent_consults"
+                " or recent_exits + emptied_rows*recent_emptied"
+                " > (split_rows + toll_rows + doubt_rows)*recent_consults"
+                " or passes_unseen < 1 and recent_exits + emptied_rows*recent_emptied"
+                " > (split_rows + toll_rows + 0.5*doubt_rows)*recent_consults"
                 " or recent_emptied > emptied_share*recent_consults)",
-        ramp=(("split", "SPLIT", "exits > split_rows"), ("stay", "CONTINUE", "always")),
+        ramp=(("split", "SPLIT", "exits > split_rows + doubt_rows"), ("stay", "CONTINUE", "always")),
         join="buffered_next >= 1", extra=extra)
 
 

@@ -24,11 +24,10 @@ RampAction = Literal["SPLIT", "CONTINUE", "EXIT_ALL", "RELEASE"]
 RAMP_ACTIONS: tuple[RampAction, ...] = ("SPLIT", "CONTINUE", "EXIT_ALL", "RELEASE")
 
 # Names a parameter default may use besides the parameters listed before it. Those predicted at batch_limit rows (ticks
-# of the dearest launch; per ramp c/t_d, what `art.break_even`, `art.toll`, `art.empty_share` say, the ticks of
-# `art.park_time`) only after batch_limit.
+# of the dearest launch; per ramp what the functions of `art` by these names say) only after batch_limit.
 DEFAULT_NAMES = ("batch_max", "n_max")
 PASS_TIME = "pass_time"
-PREDICTED_AT_RAMP = ("art", "break_even", "toll", "empty_share", "park_time")
+PREDICTED_AT_RAMP = ("art", "break_even", "toll", "pass_rows", "doubt", "empty_share", "park_time")
 # In a rule over a buffer: predicted ticks from the buffer to the LM head at min(buffered, batch_limit) rows.
 DEEP_TIME = "deep_time"
 

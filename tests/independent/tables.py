@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from random import Random
 from typing import Any
 
@@ -38,7 +38,11 @@ def paying_rows(profile: CostProfile, ramp: int, rows: int) -> dict[str, Fractio
     """Rows whose exits pay for a split run on at once, and for the ramp: ticks / ticks of a row, up to thousandths."""
     whole, one = (pass_time(profile, ramp + 1, profile.num_segments, count) for count in (rows, 1))
     costs = {"break_even": profile.starts[ramp - 1] + profile.rebatch + profile.kv_fill.fixed,
-             "toll": profile.ramp_cost(ramp, rows)}
+             "toll": profile.ramp_cost(ramp, rows),
+             "doubt": ceil(Fraction(profile.meta.fit_error or 0).limit_denominator(10**6)
+                           * pass_time(profile, 1, profile.num_segments, rows)),
+             "pass_rows": profile.rebatch + floor(max(0, profile.starts[ramp - 1] + whole
+                                                      - Fraction(rows * (whole - one), max(rows - 1, 1))))}
     of_row = Fraction(whole - one, max(rows - 1, 1)) - profile.kv_fill.per_row
     if rows < 2 or of_row <= 0:
         return dict.fromkeys(costs, Fraction(10**6))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -10,10 +12,11 @@ import pytest
 
 from drex_runtime.errors import PolicyError
 from drex_runtime.policies import SHIPPED, bind
-from drex_runtime.policies.art import NEVER_PAYS, break_even, toll
+from drex_runtime.policies.art import NEVER_PAYS, break_even, doubt, empty_share, pass_rows, toll
 from drex_runtime.policies.expressions import parse_scalar
 from drex_runtime.policies.table import Parameter, Policy
 from drex_runtime.records import CostProfile, LinearCost, Request, SegmentCost, ServerConfig, Workload, load_profile
+from drex_runtime.records.profile import ProfileMeta
 from drex_runtime.scheduling.recent import Recent
 from drex_runtime.simulator.compiled import simulate_compiled
 from tests.scale import scaled
@@ -67,6 +70,11 @@ def test_break_even_is_where_a_second_pass_pays() -> None:
                           rebatch=3)
     assert break_even(profile, 1, 8) == 3  # (9 + 3) / 4
     assert toll(profile, 1, 8) == 3.5  # (6 + 8) / 4
+    assert pass_rows(profile, 1, 8) == 28  # (9 + 100 + 3) / 4: start, fixed part, rebatch
+    assert empty_share(profile, 1, 8) == Fraction(107, 1000)  # (6 + 8) / (100 + 8*4), up to thousandths
+    assert doubt(profile, 1, 8) == 0, "no fit error stated"
+    fitted = replace(profile, meta=ProfileMeta(fit_error=0.05))
+    assert doubt(fitted, 1, 8) == Fraction(14, 4)  # 5 % of 100 + 16 + 14 + 100 + 32 = 262, up to whole ticks
     flat = CostProfile("flat", (8,), (SegmentCost((100,)),) * 2, (LinearCost(),), (0,))
     assert break_even(flat, 1, 8) == NEVER_PAYS == break_even(profile, 1, 1)
 
