@@ -86,7 +86,7 @@ def pass_rows(profile: CostProfile, ramp: int, rows: int) -> Fraction:
     """What a batch that leaves whole saves beyond its rows: the fixed part of the pass that would have gone on, and the
     second pass that is not needed, in rows as `break_even`."""
     one, many = deep_time(profile, ramp + 1, 1), deep_time(profile, ramp + 1, rows)
-    fixed = max(0, many - Fraction(rows * (many - one), max(1, rows - 1)))  # at 0 rows; the start is in it
+    fixed = max(Fraction(0), many - Fraction(rows * (many - one), max(1, rows - 1)))  # at 0 rows; start included
     return _rows(floor(fixed) + profile.rebatch, profile, ramp, rows)
 
 

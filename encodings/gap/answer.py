@@ -27,7 +27,7 @@ class GapAnswer:
 
     `witness`: the workload with gap `lower`, replayed by simulator and exact search (None: none found). `upper` None:
     nothing is proved. `proof`: how far the bound can be trusted: enumeration, SMT and CP-SAT reason in integers, HiGHS
-    in floating point. `stopped`: "proved" only if lower = upper. `detail`: why this method, what was cut short, by what.
+    in floating point. `stopped`: "proved" only if lower = upper. `detail`: why this method, what was cut short.
     """
 
     method: Method
