@@ -1,0 +1,41 @@
+"""The dual side of a follower on its block: dual variables and stationarity, shared by both rewrites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from xplain.encodings.bilevel.dual_bounds import DualBounds
+from xplain.encodings.bilevel.embedded import add, linear
+from xplain.encodings.bilevel.normal import NormalForm
+
+
+def add_duals(block: Any, form: NormalForm, leaders: Sequence[Any], bounds: DualBounds) -> None:
+    """Add `dual` (lambda, m), `at_lower` (alpha) and `at_upper` (beta, for finite bounds only) with A'lambda + alpha
+    - beta = c + C x.
+    """
+    lower, upper = (np.flatnonzero(np.isfinite(each)).tolist() for each in (form.lower, form.upper))
+    block.dual = pyo.Var(range(form.num_rows), bounds=lambda _, i: (float(bounds.low[i]), float(bounds.high[i])))
+    block.at_lower = pyo.Var(lower, bounds=lambda _, j: (0.0, max(0.0, float(bounds.reduced_high[j]))))
+    block.at_upper = pyo.Var(upper, bounds=lambda _, j: (0.0, max(0.0, -float(bounds.reduced_low[j]))))
+    duals = row_duals(block)
+    block.stationarity = pyo.ConstraintList()
+    for j in range(form.num_variables):
+        reduced = linear(form.C[j], leaders) + float(form.c[j]) - linear(form.A[:, j], duals)
+        alpha = block.at_lower[j] if j in block.at_lower else 0.0
+        beta = block.at_upper[j] if j in block.at_upper else 0.0
+        add(block.stationarity, reduced - alpha + beta, equal=True)
+
+
+def row_duals(block: Any) -> tuple[Any, ...]:
+    """lambda of a block."""
+    return tuple(block.dual[i] for i in range(len(block.dual)))
+
+
+def bound_part(block: Any, form: NormalForm) -> Any:
+    """lower'alpha - upper'beta, the part of the dual objective that belongs to bounds of y."""
+    return sum((float(form.lower[j]) * block.at_lower[j] for j in block.at_lower), 0.0) - sum(
+        (float(form.upper[j]) * block.at_upper[j] for j in block.at_upper), 0.0)
