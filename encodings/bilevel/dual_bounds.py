@@ -53,10 +53,10 @@ def dual_bounds(form: NormalForm, primal: PrimalBounds) -> DualBounds:
     proofs = _from_proofs(form, primal, polyhedron)
     unit = np.eye(m + p)
     for i in range(m):
-        high, low = polyhedron.maximum(unit[i]), polyhedron.minimum(unit[i])
-        if max(high, -low) < max(polyhedron.high[i], -polyhedron.low[i]):
+        most, least = polyhedron.maximum(unit[i]), polyhedron.minimum(unit[i])
+        if max(most, -least) < max(polyhedron.high[i], -polyhedron.low[i]):
             proofs[i] = "polyhedron"
-        polyhedron.tighten(i, low, high)
+        polyhedron.tighten(i, least, most)
     low, high = polyhedron.low[:m].copy(), polyhedron.high[:m].copy()
     for i in range(m):
         _require(form, i, max(float(high[i]), -float(low[i])), proofs[i])
@@ -82,33 +82,36 @@ def greatest_value(form: NormalForm, dual: DualBounds) -> float:
 
 
 def _from_proofs(form: NormalForm, primal: PrimalBounds, polyhedron: Polyhedron) -> list[Proof]:
+    """Narrow the polyhedron's duals to the best proof per row and side; which proof gave the side farther out."""
     by_truncation, by_basis = truncation(form), basis(form)
     proofs = list[Proof]()
     for i in range(form.num_rows):
-        bounds: dict[Proof, float] = {"truncation": float(by_truncation[i]), "basis": float(by_basis[i])}
-        least: dict[Proof, float] = {"basis": float(by_basis[i])}
+        above: dict[Proof, float] = {"truncation": float(by_truncation[i]), "basis": float(by_basis[i])}
+        below: dict[Proof, float] = {"basis": float(by_basis[i])} if form.equal[i] else {"none": 0.0}
         if not np.isfinite(by_truncation[i]):
-            bounds["slater"] = slater(form, primal, i, 1.0)
-            least["slater"] = slater(form, primal, i, -1.0) if form.equal[i] else 0.0
-        best, best_low = min(bounds, key=lambda name: bounds[name]), min(least, key=lambda name: least[name])
-        if form.equal[i]:
-            polyhedron.tighten(i, -least[best_low], bounds[best])
-            proof = best if bounds[best] >= least[best_low] else best_low
-        else:
-            polyhedron.tighten(i, 0.0, bounds[best])
-            proof = best
-        proofs.append(proof if np.isfinite(max(bounds[best], least[best_low] if form.equal[i] else 0.0)) else "none")
+            above["slater"] = slater(form, primal, i, 1.0)
+            if form.equal[i]:
+                below["slater"] = slater(form, primal, i, -1.0)
+        high, low = _least(above), _least(below)
+        polyhedron.tighten(i, -below[low], above[high])
+        proof, bound = (high, above[high]) if above[high] >= below[low] else (low, below[low])
+        proofs.append(proof if np.isfinite(bound) else "none")
     return proofs
+
+
+def _least(bounds: dict[Proof, float]) -> Proof:
+    return min(bounds, key=lambda proof: bounds[proof])
 
 
 def _require(form: NormalForm, row: int, bound: float, proof: Proof) -> None:
     name, follower = form.source.row_names[row], form.source.name
     if not np.isfinite(bound):
         raise NoBoundError(
-            f"follower {follower}: no bound of the dual of row {name} can be proved (it is no packing row, its coefficients have no "
-            "common denominator, no point is strictly feasible for every input, and the dual polyhedron is unbounded); use integer "
-            "coefficients, or variables and inputs with finite bounds")
+            f"follower {follower}: no bound of the dual of row {name} can be proved (it is no packing row, its "
+            "coefficients have no common denominator, no point is strictly feasible for every input, and the dual "
+            "polyhedron is unbounded); use integer coefficients, or variables and inputs with finite bounds")
     if bound > MAX_BIG_M:
-        raise NoBoundError(f"follower {follower}: the best proved bound of the dual of row {name} is {bound:.3g} (proof: {proof}), "
-                           f"beyond {MAX_BIG_M:.0e}: a floating-point solver could not hold complementarity; use smaller "
-                           "coefficients, fewer coupled rows, or packing rows")
+        raise NoBoundError(
+            f"follower {follower}: the best proved bound of the dual of row {name} is {bound:.3g} (proof: {proof}), "
+            f"beyond {MAX_BIG_M:.0e}: a floating-point solver could not hold complementarity; use smaller "
+            "coefficients, fewer coupled rows, or packing rows")

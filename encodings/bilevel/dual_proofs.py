@@ -42,8 +42,8 @@ def truncation(form: NormalForm) -> Array:
         row = packing[i]
         if not (bounded[row != 0].all() and covers[row > 0].all() and ((row >= 0).all() or least_rhs[i] >= 0)):
             continue
-        found[i] = max((rounded_up(Fraction(float(profit[j])) / Fraction(float(row[j]))) for j in np.flatnonzero(row > 0)),
-                       default=0.0)
+        ratios = (Fraction(float(profit[j])) / Fraction(float(row[j])) for j in np.flatnonzero(row > 0))
+        found[i] = rounded_up(max(ratios, default=Fraction(0)))
     return np.asarray(np.maximum(found, 0.0))
 
 
@@ -67,14 +67,15 @@ def basis(form: NormalForm) -> Array:
     low, high = form.over_leaders(form.c, form.C)
     costs = [Fraction(float(max(-a, b, 0.0)))**2 for a, b in zip(low, high, strict=True)]
     norms = [sum(each * each for each in row) for row in rows]
-    columns = sorted((max(Fraction(1), cost + sum(row[j] ** 2 for row in rows)) for j, cost in enumerate(costs)), reverse=True)
-    by_columns = math.prod(columns[:order])
+    columns = [max(Fraction(1), cost + sum(row[j]**2 for row in rows)) for j, cost in enumerate(costs)]
+    by_columns = math.prod(sorted(columns, reverse=True)[:order])
     largest_costs = sum(sorted(costs, reverse=True)[:order], Fraction(0))
     found = list[float]()
     for i in range(m):
         others = sorted((norms[k] for k in range(m) if k != i and norms[k]), reverse=True)
         square = min(by_columns, largest_costs * math.prod(others[:max(0, order - 1)]))
-        found.append(rounded_up(Fraction(math.isqrt(math.ceil(square * 10**12)) + 1, 10**6) * scale[i]) if square else 0.0)
+        root = Fraction(math.isqrt(math.ceil(square * 10**12)) + 1, 10**6)  # rounded up at the sixth digit
+        found.append(rounded_up(root * scale[i]) if square else 0.0)
     return np.array(found)
 
 
@@ -105,7 +106,8 @@ def slater(form: NormalForm, primal: PrimalBounds, row: int, direction: float) -
     if outcome != "optimal":
         return math.inf
     y = [Fraction(float(each)).limit_denominator(MAX_DENOMINATOR) for each in point[:n]]
-    activity = [sum((Fraction(float(a)) * each for a, each in zip(line, y, strict=True) if a), Fraction(0)) for line in form.A]
+    activity = [sum((Fraction(float(a)) * each for a, each in zip(line, y, strict=True) if a), Fraction(0))
+                for line in form.A]
     for j, each in enumerate(y):
         if not form.lower[j] <= each <= form.upper[j]:
             return math.inf
@@ -116,6 +118,6 @@ def slater(form: NormalForm, primal: PrimalBounds, row: int, direction: float) -
     if t <= 0:
         return math.inf
     low, high = form.over_leaders(form.c, form.C)
-    worst = sum((max(Fraction(float(a)) * each, Fraction(float(b)) * each) for a, b, each in zip(low, high, y, strict=True)),
-                Fraction(0))
+    worst = sum((max(Fraction(float(a)) * each, Fraction(float(b)) * each)
+                 for a, b, each in zip(low, high, y, strict=True)), Fraction(0))
     return max(0.0, rounded_up((worst - Fraction(primal.least_value)) / t))

@@ -25,9 +25,11 @@ def add_duals(block: Any, form: NormalForm, leaders: Sequence[Any], bounds: Dual
     block.stationarity = pyo.ConstraintList()
     for j in range(form.num_variables):
         reduced = linear(form.C[j], leaders) + float(form.c[j]) - linear(form.A[:, j], duals)
-        alpha = block.at_lower[j] if j in block.at_lower else 0.0
-        beta = block.at_upper[j] if j in block.at_upper else 0.0
-        add(block.stationarity, reduced - alpha + beta, equal=True)
+        if j in block.at_lower:
+            reduced -= block.at_lower[j]
+        if j in block.at_upper:
+            reduced += block.at_upper[j]
+        add(block.stationarity, reduced, equal=True)
 
 
 def row_duals(block: Any) -> tuple[Any, ...]:

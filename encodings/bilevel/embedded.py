@@ -74,17 +74,18 @@ def add(rows: Any, expression: Any, *, equal: bool = False) -> None:
         rows.add(expression == 0 if equal else expression >= 0)
 
 
-def primal_value(form: NormalForm, block: Any, leaders: Sequence[Any], levels: Levels | None, bounds: PrimalBounds) -> Any:
+def primal_value(form: NormalForm, block: Any, leaders: Sequence[Any], levels: Levels | None,
+                 bounds: PrimalBounds) -> Any:
     """The follower's objective as a linear expression; inputs that multiply y need levels (InputError)."""
     y = variables(block)
     total = linear(form.c, y)
-    for k in np.flatnonzero(form.C.any(axis=0)):
+    for k in np.flatnonzero(form.C.any(axis=0)).tolist():
         factors = form.C[:, k]
         low, high = reach(factors, bounds.low, bounds.high)
         if not np.isfinite(high - low) and not leaders[k].fixed:
-            raise NoBoundError(f"follower {form.source.name}: {leaders[k].name} multiplies variables without a proved bound; give "
-                               "them finite bounds")
-        total = total + product(levels, leaders, int(k), linear(factors, y), low, high, block)
+            raise NoBoundError(f"follower {form.source.name}: {leaders[k].name} multiplies variables without a proved "
+                               "bound; give them finite bounds")
+        total = total + product(levels, leaders, k, linear(factors, y), low, high, block)
     return own_value(form, total, leaders)
 
 
@@ -107,7 +108,7 @@ def slack(form: NormalForm, row: int, y: Sequence[Any], leaders: Sequence[Any]) 
 
 def linear(factors: Array, variables: Sequence[Any]) -> Any:
     """factors'variables over the nonzero factors."""
-    return sum((float(factors[j]) * variables[j] for j in np.flatnonzero(factors)), 0.0)
+    return sum((float(factors[j]) * variables[j] for j in np.flatnonzero(factors).tolist()), 0.0)
 
 
 def product(levels: Levels | None, leaders: Sequence[Any], leader: int, factor: Any, low: float, high: float,
@@ -122,7 +123,8 @@ def product(levels: Levels | None, leaders: Sequence[Any], leader: int, factor: 
         return float(leaders[leader].value) * factor
     terms = None if levels is None else levels.terms(leader)
     if terms is None:
-        raise InputError("leader", leaders[leader].name, "continuous", "levels: the primal-dual rewrite multiplies it with duals")
+        raise InputError("leader", leaders[leader].name, "continuous",
+                         "levels: it multiplies variables or duals of the follower")
     parts = list[Any]()
     for _, on in terms:
         part = block.part.add()
@@ -135,5 +137,5 @@ def product(levels: Levels | None, leaders: Sequence[Any], leader: int, factor: 
     return sum(value * part for (value, _), part in zip(terms, parts, strict=True))
 
 
-def _finite(bound: float) -> float | None:
+def _finite(bound: Any) -> float | None:
     return float(bound) if np.isfinite(bound) else None

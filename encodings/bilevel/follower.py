@@ -47,7 +47,7 @@ class Follower:
     @property
     def num_leaders(self) -> int:
         """How many inputs the leader has."""
-        return self.rhs_leader.shape[1]
+        return int(self.rhs_leader.shape[1])
 
     def value(self, y: Array, x: Array) -> float:
         """The objective at y, in the follower's own sense."""
@@ -83,24 +83,20 @@ def follower(
     n = c.shape[0]
     b = _array(source, "rhs", rhs, None)
     m = b.shape[0]
-    given = np.asarray(rhs_leader, dtype=np.float64)
-    if given.ndim != 2:
-        raise InputError(source, "rhs_leader", given.shape, "two dimensions (rows, inputs of the leader)")
-    p = given.shape[1]
+    p = _array(source, "rhs_leader", rhs_leader, None, dimensions=2).shape[1]
     each = (relations,) * m if isinstance(relations, str) else tuple(relations)
     for index, relation in enumerate(each):
         if relation not in get_args(Relation):
             raise InputError(source, f"relations[{index}]", relation, "'<=', '=' or '>='")
     if len(each) != m:
         raise InputError(source, "relations", len(each), f"one per row ({m})")
-    low, high = (_array(source, field, np.broadcast_to(np.asarray(given_bound, dtype=np.float64), (n,)) if
-                        np.ndim(given_bound) == 0 else given_bound, (n,), finite=False)
-                 for field, given_bound in (("lower", lower), ("upper", upper)))
-    for index in np.flatnonzero(~((low <= high) & (low < np.inf) & (high > -np.inf))):
+    low, high = (_array(source, field, [given] * n if isinstance(given, int | float) else given, (n,), finite=False)
+                 for field, given in (("lower", lower), ("upper", upper)))
+    for index in np.flatnonzero(~((low <= high) & (low < np.inf) & (high > -np.inf))).tolist():
         raise InputError(source, f"bounds[{index}]", (float(low[index]), float(high[index])), "lower <= upper")
     return Follower(
-        name, sense, c, _array(source, "matrix", matrix, (m, n)), each, b, low, high,  # type: ignore[arg-type]
-        _array(source, "rhs_leader", given, (m, p)),
+        name, sense, c, _array(source, "matrix", matrix, (m, n)), each, b, low, high,
+        _array(source, "rhs_leader", rhs_leader, (m, p)),
         _array(source, "objective_leader", np.zeros((n, p)) if objective_leader is None else objective_leader, (n, p)),
         float(_array(source, "constant", [constant], (1,))[0]),
         _array(source, "constant_leader", np.zeros(p) if constant_leader is None else constant_leader, (p,)),
@@ -108,12 +104,19 @@ def follower(
     )
 
 
-def _array(source: str, field: str, given: ArrayLike, shape: tuple[int, ...] | None, *, finite: bool = True) -> Array:
-    made = np.array(given, dtype=np.float64)
+def _array(source: str, field: str, given: ArrayLike, shape: tuple[int, ...] | None, *, dimensions: int = 1,
+           finite: bool = True) -> Array:
+    """Numbers of a given shape, or (None) of any with so many dimensions."""
+    try:
+        made = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:  # text, ragged rows
+        raise InputError(source, field, given, "numbers in a rectangle") from error
     if made.size == 0 and shape is not None and 0 in shape:
         made = made.reshape(shape)
-    if made.shape != shape if shape is not None else made.ndim != 1:
-        raise InputError(source, field, made.shape, "one dimension" if shape is None else f"shape {shape}")
+    if shape is None and made.ndim != dimensions:
+        raise InputError(source, field, made.shape, f"{dimensions} dimension(s)")
+    if shape is not None and made.shape != shape:
+        raise InputError(source, field, made.shape, f"shape {shape}")
     if np.isnan(made).any() or (finite and not np.isfinite(made).all()):
         raise InputError(source, field, made[~np.isfinite(made)][0], "finite numbers" if finite else "numbers")
     made.setflags(write=False)

@@ -53,7 +53,8 @@ def follower_from_block(block: Any, leaders: Sequence[Any], *, name: str | None 
         reader.source.removeprefix("follower "), "min" if objectives[0].sense == pyo.minimize else "max",
         [goal.own.get(j, 0.0) for j in range(n)], matrix, [relation for _, _, relation, _ in rows],
         [side - affine.constant for _, affine, _, side in rows], rhs_leader,
-        lower=[-np.inf if low is None else low for low, _ in ends], upper=[np.inf if high is None else high for _, high in ends],
+        lower=[-np.inf if low is None else low for low, _ in ends],
+        upper=[np.inf if high is None else high for _, high in ends],
         objective_leader=cross, constant=goal.constant, constant_leader=goal.leader,
         row_names=tuple(row_name for row_name, _, _, _ in rows), variable_names=tuple(each.name for each in ys))
 
@@ -89,15 +90,16 @@ class _Reader:
         for factor, pair in zip(form.quadratic_coefs, form.quadratic_vars, strict=True):
             inputs = [each for each in pair if id(each) in self._leaders]
             if not products or len(inputs) != 1:
-                raise InputError(self.source, field, str(expression), "no products" if not products else
-                                 "products of one input and one variable only")
+                raise InputError(self.source, field, str(expression), "products of one input and one variable only"
+                                 if products else "no products of variables or inputs")
             (own,) = (each for each in pair if id(each) not in self._leaders)
             found.products[self._position(own), self._leaders[id(inputs[0])]] = float(factor)
         return found
 
     def _position(self, variable: Any) -> int:
         if not variable.is_continuous():
-            raise InputError(self.source, "variables", variable.name, "a continuous variable: followers are linear programs")
+            raise InputError(self.source, "variables", variable.name,
+                             "a continuous variable: followers are linear programs")
         if id(variable) not in self._at:
             self._at[id(variable)] = len(self.variables)
             self.variables[id(variable)] = variable

@@ -36,15 +36,16 @@ def rewrite_kkt(model: Any, form: NormalForm, leaders: Sequence[Any], levels: Le
     """
     primal = primal_bounds(form)
     dual = dual_bounds(form, primal)
-    if not form.C.any() and not max(primal.slack.max(initial=0.0), (primal.high - primal.low).max(initial=0.0)) <= MAX_BIG_M:
+    farthest = max(primal.slack.max(initial=0.0), (primal.high - primal.low).max(initial=0.0))
+    if not farthest <= MAX_BIG_M and not form.C.any():
         primal = primal_bounds(form, value_at_most=greatest_value(form, dual))
     block = place(model, form, leaders, name)
     add_duals(block, form, leaders, dual)
     y = variables(block)
     block.on = pyo.VarList(domain=pyo.Binary)
     block.complementarity = pyo.ConstraintList()
-    for i in np.flatnonzero(~form.equal):
-        _complementary(block, form, f"row {form.source.row_names[i]}", block.dual[int(i)], slack(form, int(i), y, leaders),
+    for i in np.flatnonzero(~form.equal).tolist():
+        _complementary(block, form, f"row {form.source.row_names[i]}", block.dual[i], slack(form, i, y, leaders),
                        float(primal.slack[i]))
     for j in range(form.num_variables):
         what, fixed = f"variable {form.source.variable_names[j]}", form.lower[j] == form.upper[j]
@@ -56,8 +57,8 @@ def rewrite_kkt(model: Any, form: NormalForm, leaders: Sequence[Any], levels: Le
                            float(form.upper[j] - primal.low[j]))
     if form.C.any() and not form.B.any():
         value = own_value(form, linear(form.b, row_duals(block)) + bound_part(block, form), leaders)
-    elif form.C.any() and levels is None and not all(leaders[k].fixed for k in np.flatnonzero(form.C.any(axis=0))):
-        raise InputError(f"follower {form.source.name}", "objective_leader", "inputs in the objective and in right-hand sides",
+    elif levels is None and not all(leaders[k].fixed for k in np.flatnonzero(form.C.any(axis=0)).tolist()):
+        raise InputError(f"follower {form.source.name}", "objective_leader", "inputs in objective and right-hand sides",
                          "levels for the inputs: else the value is bilinear")
     else:
         value = primal_value(form, block, leaders, levels, primal)
@@ -69,9 +70,10 @@ def _complementary(block: Any, form: NormalForm, what: str, dual: Any, rest: Any
     if not dual.ub or reach <= 0.0:
         return
     if not np.isfinite(reach) or max(reach, dual.ub) > MAX_BIG_M:
-        why = "has no proved bound" if not np.isfinite(reach) else f"reaches {max(reach, dual.ub):.3g}, beyond {MAX_BIG_M:.0e}"
-        raise NoBoundError(f"follower {form.source.name}: the slack or reduced cost of {what} {why}; give variables and inputs finite, "
-                           "tighter bounds")
+        far = max(reach, dual.ub)
+        why = f"reaches {far:.3g}, beyond {MAX_BIG_M:.0e}" if np.isfinite(far) else "has no proved bound"
+        raise NoBoundError(f"follower {form.source.name}: the slack or reduced cost of {what} {why}; give variables "
+                           "and inputs finite, tighter bounds")
     on = block.on.add()
     block.complementarity.add(dual <= dual.ub * on)
     block.complementarity.add(rest <= reach * (1 - on))

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from drex_runtime.errors import InputError
 from xplain.encodings.bilevel.follower import Array
 
-EXACT = 1e-9  # a level may lie this far outside its variable's bounds (rounding), relative to 1
+EXACT = 1e-9  # a level may lie this far (relatively) outside its variable's bounds: rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Choice:
 
 
 def choice(leaders: int | Sequence[int], table: ArrayLike) -> Choice:
-    """A choice for one input (levels in a list) or several (a row of values per level). InputError for a wrong shape."""
+    """A choice for one input (a list of levels) or several (a row of values per level). InputError if shapes differ."""
     positions = (leaders,) if isinstance(leaders, int) else tuple(leaders)
     made = np.array(table, dtype=np.float64)
     made = made[:, None] if made.ndim == 1 else made
@@ -43,7 +43,8 @@ class Levels:
 
     def __init__(self, block: Any, choices: tuple[Choice, ...], num_leaders: int) -> None:
         self.block, self.choices = block, choices
-        self._of = {leader: (at, column) for at, each in enumerate(choices) for column, leader in enumerate(each.leaders)}
+        self._of = {leader: (at, column) for at, each in enumerate(choices)
+                    for column, leader in enumerate(each.leaders)}
         self.num_leaders = num_leaders
 
     def terms(self, leader: int) -> list[tuple[float, Any]] | None:
@@ -81,11 +82,13 @@ def quantise(model: Any, leaders: Sequence[Any], choices: Iterable[Choice], *, n
                     raise InputError("levels", leaders[leader].name, float(value), f"a level within {low}..{high}")
     block = pyo.Block()
     model.add_component(name, block)
-    block.on = pyo.Var([(at, level) for at, each in enumerate(given) for level in range(len(each.table))], domain=pyo.Binary)
+    block.on = pyo.Var([(at, level) for at, each in enumerate(given) for level in range(len(each.table))],
+                       domain=pyo.Binary)
     block.rows = pyo.ConstraintList()
     for at, each in enumerate(given):
         on = [block.on[at, level] for level in range(len(each.table))]
         block.rows.add(sum(on) == 1)
         for column, leader in enumerate(each.leaders):
-            block.rows.add(leaders[leader] == sum(float(value) * one for value, one in zip(each.table[:, column], on, strict=True)))
+            values = zip(each.table[:, column], on, strict=True)
+            block.rows.add(leaders[leader] == sum(float(value) * one for value, one in values))
     return Levels(block, given, len(leaders))

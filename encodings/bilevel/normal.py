@@ -41,12 +41,12 @@ class NormalForm:
     @property
     def num_rows(self) -> int:
         """m."""
-        return self.A.shape[0]
+        return int(self.A.shape[0])
 
     @property
     def num_variables(self) -> int:
         """n."""
-        return self.A.shape[1]
+        return int(self.A.shape[1])
 
     def over_leaders(self, constant: Array, factor: Array) -> tuple[Array, Array]:
         """Least and greatest value of constant + factor x over the leader's box, row by row (interval arithmetic)."""
@@ -66,8 +66,8 @@ def normal_form(follower: Follower, leader_low: Array, leader_high: Array) -> No
     sign = 1.0 if follower.sense == "min" else -1.0
     row_sign = np.array([-1.0 if relation == "<=" else 1.0 for relation in follower.relations])
     return NormalForm(
-        follower, sign, sign * follower.objective, sign * follower.objective_leader, row_sign[:, None] * follower.matrix,
-        row_sign * follower.rhs, row_sign[:, None] * follower.rhs_leader,
+        follower, sign, sign * follower.objective, sign * follower.objective_leader,
+        row_sign[:, None] * follower.matrix, row_sign * follower.rhs, row_sign[:, None] * follower.rhs_leader,
         np.array([relation == "=" for relation in follower.relations], dtype=np.bool_), follower.lower, follower.upper,
         leader_low, leader_high,
     )

@@ -53,10 +53,11 @@ def primal_bounds(form: NormalForm, *, value_at_most: float = np.inf) -> PrimalB
     slack = np.zeros(m)
     for i in np.flatnonzero(~form.equal):
         slack[i] = max(0.0, joint.maximum(np.concatenate([form.A[i], -form.B[i]])) - form.b[i])
-    low, high = joint.low[:n], joint.high[:n]
+    y_low, y_high = joint.low[:n], joint.high[:n]
     if form.C.any():
-        ends = [np.multiply(c, y, out=np.zeros(n), where=c != 0) for c in form.over_leaders(form.c, form.C) for y in (low, high)]
-        least = float(np.min(ends, axis=0).sum())
+        ends = [np.multiply(c, y, out=np.zeros(n), where=c != 0)  # 0 * inf is 0 here
+                for c in form.over_leaders(form.c, form.C) for y in (y_low, y_high)]
+        least_value = float(np.min(ends, axis=0).sum())
     else:
-        least = joint.minimum(np.concatenate([form.c, np.zeros(p)]))
-    return PrimalBounds(low, high, np.nextafter(slack, np.inf), least)
+        least_value = joint.minimum(np.concatenate([form.c, np.zeros(p)]))
+    return PrimalBounds(y_low, y_high, np.nextafter(slack, np.inf), least_value)

@@ -24,7 +24,8 @@ from xplain.encodings.bilevel.normal import NormalForm
 from xplain.encodings.bilevel.primal_bounds import primal_bounds
 
 
-def rewrite_primal_dual(model: Any, form: NormalForm, leaders: Sequence[Any], levels: Levels | None, name: str) -> Embedded:
+def rewrite_primal_dual(model: Any, form: NormalForm, leaders: Sequence[Any], levels: Levels | None,
+                        name: str) -> Embedded:
     """Add primal, dual and strong duality of `form` as block `name`.
 
     Every input that the follower sees must be quantised or fixed (InputError). Raises NoBoundError and NoOptimumError
@@ -36,13 +37,16 @@ def rewrite_primal_dual(model: Any, form: NormalForm, leaders: Sequence[Any], le
     add_duals(block, form, leaders, dual)
     y, duals = variables(block), row_duals(block)
     gap = linear(form.b, duals) + bound_part(block, form) - linear(form.c, y)
-    for k in np.flatnonzero(form.C.any(axis=0) | form.B.any(axis=0)):
+    for k in np.flatnonzero(form.C.any(axis=0) | form.B.any(axis=0)).tolist():
         q = linear(form.C[:, k], y) - linear(form.B[:, k], duals)
-        (y_low, y_high), (low, high) = reach(form.C[:, k], primal.low, primal.high), reach(form.B[:, k], dual.low, dual.high)
+        y_low, y_high = reach(form.C[:, k], primal.low, primal.high)
+        low, high = reach(form.B[:, k], dual.low, dual.high)
         q_low, q_high = y_low - high, y_high - low
         if not leaders[k].fixed and not max(-q_low, q_high) <= MAX_BIG_M:
             raise NoBoundError(f"follower {form.source.name}: {leaders[k].name} multiplies a sum that reaches "
-                               f"{max(-q_low, q_high):.3g}, beyond {MAX_BIG_M:.0e}; give variables finite, tighter bounds")
-        gap = gap - product(levels, leaders, int(k), q, q_low, q_high, block)
+                               f"{max(-q_low, q_high):.3g}, beyond {MAX_BIG_M:.0e}; give variables finite, tighter "
+                               "bounds")
+        gap = gap - product(levels, leaders, k, q, q_low, q_high, block)
     add(block.rows, gap)
-    return Embedded(form.source, "primal-dual", block, y, primal_value(form, block, leaders, levels, primal), dual.proofs)
+    value = primal_value(form, block, leaders, levels, primal)
+    return Embedded(form.source, "primal-dual", block, y, value, dual.proofs)

@@ -35,8 +35,8 @@ class Program:
         return {each.follower.name: each.form for each in self.followers}
 
 
-def bilevel_program(model: Any, leaders: Sequence[Any], terms: Sequence[tuple[float, Follower]], *, method: Method = "kkt",
-                    levels: Levels | None = None) -> Program:
+def bilevel_program(model: Any, leaders: Sequence[Any], terms: Sequence[tuple[float, Follower]], *,
+                    method: Method = "kkt", levels: Levels | None = None) -> Program:
     """Add all followers and the objective to `model`, which holds the leaders and whatever constrains them.
 
     The model must have no objective of its own and no constraint on followers' variables. Raises as `rewrite` does.
@@ -47,8 +47,8 @@ def bilevel_program(model: Any, leaders: Sequence[Any], terms: Sequence[tuple[fl
         embed_direct(model, follower, leaders, levels=levels) if is_aligned(follower, weight) else
         rewrite(model, follower, leaders, method=method, levels=levels) for weight, follower in terms)
     weights = tuple(float(weight) for weight, _ in terms)
-    model.objective = pyo.Objective(expr=sum(weight * each.value for weight, each in zip(weights, embedded, strict=True)),
-                                    sense=pyo.maximize)
+    total = sum(weight * each.value for weight, each in zip(weights, embedded, strict=True))
+    model.objective = pyo.Objective(expr=total, sense=pyo.maximize)
     return Program(model, tuple(leaders), weights, embedded, levels)
 
 
@@ -59,6 +59,7 @@ def gap_program(model: Any, leaders: Sequence[Any], benchmark: Follower, heurist
     Inputs at which either has no optimum are left out. InputError if the two have different senses.
     """
     if benchmark.sense != heuristic.sense:
-        raise InputError(f"follower {heuristic.name}", "sense", heuristic.sense, f"that of {benchmark.name}, {benchmark.sense!r}")
+        raise InputError(f"follower {heuristic.name}", "sense", heuristic.sense,
+                         f"that of {benchmark.name}, {benchmark.sense!r}")
     sign = 1.0 if benchmark.sense == "max" else -1.0
     return bilevel_program(model, leaders, [(sign, benchmark), (-sign, heuristic)], method=method, levels=levels)

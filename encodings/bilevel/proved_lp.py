@@ -85,7 +85,7 @@ class Polyhedron:
 
 def highs(rows: Array, row_low: Array, row_high: Array, low: Array, high: Array) -> Any:
     """A silent, single-threaded HiGHS that maximises over these rows and columns (costs zero)."""
-    solver = highspy.Highs()
+    solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
     for option, value in (("output_flag", False), ("threads", 1), ("primal_feasibility_tolerance", 1e-9),
                           ("dual_feasibility_tolerance", 1e-9)):
         solver.setOptionValue(option, value)

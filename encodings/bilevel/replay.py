@@ -36,7 +36,8 @@ def replay(follower: Follower, x: Array) -> Optimum:
         raise InputError(f"follower {follower.name}", "x", at, f"{follower.num_leaders} finite numbers")
     form = normal_form(follower, at, at)
     rhs = form.b + form.B @ at
-    found, y = Polyhedron(form.A, rhs, np.where(form.equal, rhs, np.inf), form.lower, form.upper).optimum(-(form.c + form.C @ at))
+    feasible = Polyhedron(form.A, rhs, np.where(form.equal, rhs, np.inf), form.lower, form.upper)
+    found, y = feasible.optimum(-(form.c + form.C @ at))
     if found in ("infeasible", "unbounded"):
         raise NoOptimumError(follower.name, found, f"at x = {at.tolist()}")
     if found != "optimal":
@@ -52,5 +53,6 @@ def check_replayed(follower: Follower, claimed: float, optimum: Optimum, *, alig
     allowed = TOLERANCE * max(1.0, abs(optimum.value))
     better = claimed - optimum.value if follower.sense == "max" else optimum.value - claimed
     if better > allowed or (not aligned and -better > allowed):
-        raise ReplayError(f"follower {follower.name}: the single-level program claims {claimed!r}, solved again it is {optimum.value!r} "
-                          f"(tolerance {allowed:.1e}); tighter bounds of variables and inputs make smaller big-M")
+        raise ReplayError(f"follower {follower.name}: the single-level program claims {claimed!r}, solved again it is "
+                          f"{optimum.value!r} (tolerance {allowed:.1e}); tighter bounds of variables and inputs make "
+                          "smaller big-M")

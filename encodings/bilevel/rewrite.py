@@ -19,8 +19,8 @@ from xplain.encodings.bilevel.primal_dual import rewrite_primal_dual
 Method = Literal["kkt", "primal-dual"]
 
 
-def rewrite(model: Any, follower: Follower, leaders: Sequence[Any], *, method: Method = "kkt", levels: Levels | None = None,
-            name: str | None = None) -> Embedded:
+def rewrite(model: Any, follower: Follower, leaders: Sequence[Any], *, method: Method = "kkt",
+            levels: Levels | None = None, name: str | None = None) -> Embedded:
     """Add a block to `model` on which the follower's variables are optimal for the leader's input.
 
     `leaders`: Pyomo variables with finite bounds, in the order of the follower's leader columns. `levels`: from

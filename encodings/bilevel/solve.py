@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyomo.environ as pyo
@@ -20,8 +20,11 @@ from xplain.encodings.bilevel.program import Program
 from xplain.encodings.bilevel.replay import Optimum, check_replayed, replay
 
 Stopped = Literal["proved", "time-limit", "infeasible"]
-OPTIONS = {"mip_feasibility_tolerance": 1e-9, "primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9,
-           "mip_rel_gap": 0.0, "mip_abs_gap": 1e-7, "threads": 1}
+DIGITS = 9
+OPTIONS: dict[str, Any] = {
+    "mip_feasibility_tolerance": 1e-9, "primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9,
+    "mip_rel_gap": 0.0, "mip_abs_gap": 1e-7, "threads": 1,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +50,16 @@ def solve(program: Program, *, time_limit: float = math.inf) -> BilevelAnswer:
     HiGHS fails.
     """
     started = time.perf_counter()
-    results = Highs().solve(program.model, load_solutions=False, raise_exception_on_nonoptimal_result=False, rel_gap=0.0,
-                            time_limit=None if math.isinf(time_limit) else time_limit, solver_options=OPTIONS)
+    results = _highs(program, time_limit, OPTIONS)
+    if results.termination_condition == TerminationCondition.infeasibleOrUnbounded:
+        results = _highs(program, time_limit, OPTIONS | {"presolve": "off"})  # presolve cannot tell which
     seconds, why = time.perf_counter() - started, results.termination_condition
     bound = math.inf if results.objective_bound is None else float(results.objective_bound)
     if why == TerminationCondition.provenInfeasible:
         return BilevelAnswer("infeasible", None, -math.inf, None, (), seconds)
-    if why in (TerminationCondition.unbounded, TerminationCondition.infeasibleOrUnbounded):
+    if why == TerminationCondition.unbounded:  # rewritten followers are bounded by their dual variables
         direct = ", ".join(each.follower.name for each in program.followers if each.form == "direct")
-        raise NoOptimumError(direct or "(rewritten)", "unbounded", "for some input within the leader's bounds, or at no input all "
-                             "followers are feasible")
+        raise NoOptimumError(direct, "unbounded", "for some input within the leader's bounds")
     if why not in (TerminationCondition.convergenceCriteriaSatisfied, TerminationCondition.maxTimeLimit):
         raise LimitError(f"HiGHS stopped without an answer: {why.name}")
     stopped: Stopped = "proved" if why == TerminationCondition.convergenceCriteriaSatisfied else "time-limit"
@@ -71,12 +74,18 @@ def solve(program: Program, *, time_limit: float = math.inf) -> BilevelAnswer:
     return BilevelAnswer(stopped, objective, max(bound, objective), x, optima, seconds)
 
 
+def _highs(program: Program, time_limit: float, options: dict[str, Any]) -> Any:
+    return Highs().solve(program.model, load_solutions=False, raise_exception_on_nonoptimal_result=False, rel_gap=0.0,
+                         time_limit=None if math.isinf(time_limit) else time_limit, solver_options=options)
+
+
 def _inputs(program: Program) -> Array:
     """The inputs found: exact levels, whole numbers for discrete ones, the others within their bounds."""
     low, high = leader_box(program.leaders)
     found = np.array([float(pyo.value(each)) for each in program.leaders])
     discrete = np.array([not each.is_continuous() for each in program.leaders])
-    x = np.clip(np.where(discrete, np.round(found), found), low, high)
+    # Noise below the solver's tolerance could push a follower over the edge of feasibility when it is solved again.
+    x = np.clip(np.where(discrete, np.round(found), np.round(found, DIGITS)), low, high)
     if program.levels is None:
         return np.asarray(x)
     chosen = program.levels.chosen()

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, linprog
 
 from xplain.encodings.bilevel import Follower, follower
-from xplain.encodings.bilevel.follower import Array
+from xplain.encodings.bilevel.follower import Array, Sense
 
 
 def solved(given: Follower, x: Array, *, goal: Array | None = None, value: float | None = None) -> OptimizeResult:
@@ -20,10 +20,10 @@ def solved(given: Follower, x: Array, *, goal: Array | None = None, value: float
     """
     sign = 1.0 if given.sense == "min" else -1.0
     c = sign * (given.objective + given.objective_leader @ x)
-    rhs = given.rhs + given.rhs_leader @ x
-    at_most = [(row, side) for row, side, relation in zip(given.matrix, rhs, given.relations, strict=True) if relation == "<="]
-    at_most += [(-row, -side) for row, side, relation in zip(given.matrix, rhs, given.relations, strict=True) if relation == ">="]
-    equal = [(row, side) for row, side, relation in zip(given.matrix, rhs, given.relations, strict=True) if relation == "="]
+    rows = list(zip(given.matrix, given.rhs + given.rhs_leader @ x, given.relations, strict=True))
+    at_most = [(row, side) for row, side, relation in rows if relation == "<="]
+    at_most += [(-row, -side) for row, side, relation in rows if relation == ">="]
+    equal = [(row, side) for row, side, relation in rows if relation == "="]
     if goal is not None and value is not None:
         at_most.append((c, value + 1e-9))
     return linprog(
@@ -48,7 +48,8 @@ def best(terms: Sequence[tuple[float, Follower]], inputs: Iterable[Sequence[floa
     for x in inputs:
         values = [optimum(given, np.array(x, dtype=float)) for _, given in terms]
         if all(value is not None for value in values):
-            found.append(sum(weight * value for (weight, _), value in zip(terms, values, strict=True) if value is not None))
+            pairs = zip(terms, values, strict=True)
+            found.append(sum(weight * value for (weight, _), value in pairs if value is not None))
     return max(found, default=None)
 
 
@@ -57,8 +58,8 @@ def grid(levels: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
     return list(itertools.product(*levels))
 
 
-def random_follower(seed: int, *, sense: str, name: str = "follower", objective_leader: bool = False, equality: bool = False,
-                    free: bool = False, closed: bool = True) -> Follower:
+def random_follower(seed: int, *, sense: Sense, name: str = "follower", objective_leader: bool = False,
+                    equality: bool = False, free: bool = False, closed: bool = True) -> Follower:
     """Small integer data, degenerate more often than not; sometimes infeasible at some inputs.
 
     `closed`: one more row bounds the variables together, though not each; without it the follower may be unbounded.
@@ -78,7 +79,7 @@ def random_follower(seed: int, *, sense: str, name: str = "follower", objective_
     if closed:
         matrix, relations, box = np.vstack([matrix, np.ones((1, n))]), [*relations, "<="], [*box, [9.0]]
     return follower(
-        name, sense, rng.integers(-3, 4, n), matrix, relations,  # type: ignore[arg-type]
+        name, sense, rng.integers(-3, 4, n), matrix, relations,
         np.concatenate([rng.integers(0, 7, m), *box]),
         np.vstack([rng.integers(-1, 3, (m, p)), *([np.eye(1, p)] * len(box))]), lower=lower, upper=upper,
         objective_leader=rng.integers(-1, 2, (n, p)) if objective_leader else None, constant=1.0,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import networkx as nx
@@ -33,7 +34,7 @@ class Pinning:
         """All simple paths as links, the shortest (fewest links, then by name) first."""
         graph = nx.DiGraph(list(self.links))
         found = [list(path) for path in nx.all_simple_paths(graph, *demand)]
-        return [list(zip(path, path[1:], strict=False)) for path in sorted(found, key=lambda path: (len(path), path))]
+        return [list(pairwise(path)) for path in sorted(found, key=lambda path: (len(path), path))]
 
     def pinned(self, demand: float) -> float:
         """The part of a demand that is pinned."""

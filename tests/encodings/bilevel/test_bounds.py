@@ -66,8 +66,8 @@ def test_slacks_and_variables_stay_within_their_bounds(seed: int) -> None:
 
 
 def one_row(**changes: object) -> NormalForm:
-    settings: dict[str, object] = {"objective": [3, 1], "matrix": [[1, 2]], "relations": "<=", "rhs": [0], "rhs_leader": [[1, 0]]}
-    return normal_form(follower("f", "max", **(settings | changes)), *BOX)  # type: ignore[arg-type]
+    given: dict[str, object] = {"objective": [3, 1], "matrix": [[1, 2]], "relations": "<=", "rhs": [0]}
+    return normal_form(follower("f", "max", **({"rhs_leader": [[1, 0]]} | given | changes)), *BOX)  # type: ignore[arg-type]
 
 
 def test_a_packing_row_is_truncated_at_the_best_profit_per_unit() -> None:
@@ -76,7 +76,7 @@ def test_a_packing_row_is_truncated_at_the_best_profit_per_unit() -> None:
 
 @pytest.mark.parametrize("changes", [
     {"lower": [-np.inf, 0]},  # a free column must be covered with equality
-    {"matrix": [[1, 2], [-1, 0]], "rhs": [0, 0], "rhs_leader": [[1, 0], [0, 0]]},  # lowering one dual uncovers the column
+    {"matrix": [[1, 2], [-1, 0]], "rhs": [0, 0], "rhs_leader": [[1, 0], [0, 0]]},  # lowering it uncovers a column
     {"relations": "="},
     {"matrix": [[1, -2]], "rhs": [-1]},  # a negative right-hand side rewards larger duals
 ])
@@ -113,7 +113,8 @@ def test_slater_bounds_what_has_room_for_every_input() -> None:
 
 def test_real_data_without_any_proof_are_refused() -> None:
     pi = 3.14159265358979
-    wild: Follower = follower("wild", "min", [1.0, pi], [[pi, -1.0], [-1.0, pi / 7]], ">=", [0, 0], [[1, 0], [-1, 1]], upper=9)
+    wild: Follower = follower("wild", "min", [1.0, pi], [[pi, -1.0], [-1.0, pi / 7]], ">=", [0, 0], [[1, 0], [-1, 1]],
+                              upper=9)
     form = normal_form(wild, *BOX)
     with pytest.raises(NoBoundError, match="follower wild: no bound of the dual of row row0 can be proved"):
         dual_bounds(form, primal_bounds(form))

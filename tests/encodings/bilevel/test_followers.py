@@ -25,15 +25,17 @@ from xplain.encodings.bilevel import (
 )
 from xplain.encodings.bilevel.replay import check_replayed
 
-GOOD: dict[str, Any] = {"sense": "min", "objective": [1, 2], "matrix": [[1, 1]], "relations": ">=", "rhs": [1], "rhs_leader": [[1]]}
+GOOD: dict[str, Any] = {"sense": "min", "objective": [1, 2], "matrix": [[1, 1]], "relations": ">=", "rhs": [1],
+                        "rhs_leader": [[1]]}
 
 
 @pytest.mark.parametrize(("changes", "field"), [
     ({"sense": "best"}, "sense"), ({"matrix": [[1, 1, 1]]}, "matrix"), ({"relations": ["<"]}, "relations"),
     ({"relations": ["<=", "<="]}, "relations"), ({"rhs": [np.nan]}, "rhs"), ({"objective": [1, np.inf]}, "objective"),
-    ({"lower": [2, 0], "upper": 1}, "bounds"), ({"rhs_leader": [1]}, "rhs_leader"), ({"row_names": ("a", "b")}, "row_names"),
-    ({"objective_leader": [[1]]}, "objective_leader"), ({"lower": np.inf}, "bounds"), ({"variable_names": ("y", "y")}, "names"),
-    ({"constant": np.nan}, "constant")])
+    ({"lower": [2, 0], "upper": 1}, "bounds"), ({"rhs_leader": [1]}, "rhs_leader"), ({"lower": np.inf}, "bounds"),
+    ({"row_names": ("a", "b")}, "row_names"), ({"objective_leader": [[1]]}, "objective_leader"),
+    ({"variable_names": ("y", "y")}, "names"), ({"objective": ["a"]}, "objective"),
+    ({"matrix": [[1], [1, 2]]}, "matrix"), ({"rhs_leader": [[1], [1, 2]]}, "rhs_leader"), ({"constant": np.nan}, "constant")])
 def test_bad_data_are_named(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(InputError, match=rf"follower bad: .*{field}"):
         follower("bad", **(GOOD | changes))
@@ -87,7 +89,8 @@ def test_a_claim_that_does_not_hold_is_an_error() -> None:
     check_replayed(given, 3.1, found, aligned=True)  # an aligned follower stopped early; the replayed gap is larger
 
 
-@pytest.mark.parametrize(("sense", "weight", "aligned"), [("max", 1, True), ("max", -1, False), ("min", -1, True), ("min", 2, False)])
+@pytest.mark.parametrize(("sense", "weight", "aligned"), [
+    ("max", 1, True), ("max", -1, False), ("min", -1, True), ("min", 2, False)])
 def test_a_follower_is_aligned_when_the_objective_pushes_its_way(sense: Any, weight: float, aligned: bool) -> None:
     assert is_aligned(follower("f", **(GOOD | {"sense": sense})), weight) is aligned
 
@@ -103,8 +106,8 @@ def same_in_pyomo(given: Follower) -> tuple[Any, list[Any]]:
     y = list(model.inner.y.values())
     model.inner.rows = pyo.ConstraintList()
     for row, relation, side, factors in zip(given.matrix, given.relations, given.rhs, given.rhs_leader, strict=True):
-        left, right = row @ y, side + factors @ x
-        model.inner.rows.add(left <= right if relation == "<=" else left >= right if relation == ">=" else left == right)
+        rest = row @ y - side - factors @ x
+        model.inner.rows.add(rest <= 0 if relation == "<=" else rest >= 0 if relation == ">=" else rest == 0)
     cost = (given.objective + given.objective_leader @ x) @ y + given.constant + given.constant_leader @ x
     model.inner.goal = pyo.Objective(expr=cost, sense=pyo.minimize if given.sense == "min" else pyo.maximize)
     return model, x
@@ -112,7 +115,8 @@ def same_in_pyomo(given: Follower) -> tuple[Any, list[Any]]:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_block_states_the_same_follower(seed: int) -> None:
-    given = random_follower(seed, sense="max" if seed % 2 else "min", objective_leader=seed % 3 == 0, equality=True, free=seed > 3)
+    given = random_follower(seed, sense="max" if seed % 2 else "min", objective_leader=seed % 3 == 0, equality=True,
+                            free=seed > 3)
     model, x = same_in_pyomo(given)
     read = follower_from_block(model.inner, x)
     for at in ((0.0, 0.0), (1.0, 2.0), (3.0, 0.5)):
@@ -137,16 +141,17 @@ def test_blocks_that_are_no_linear_follower_are_refused() -> None:
     with pytest.raises(InputError, match="exactly one active objective"):
         follower_from_block(model, [model.x])
     model.goal = pyo.Objective(expr=model.y)
-    for expression, expected in ((model.x * model.y <= 1, "no products"), (model.y + model.z <= 1, "a continuous variable"),
-                                 (pyo.exp(model.y) <= 1, "affine")):
+    for expression, expected in ((model.x * model.y <= 1, "no products"), (pyo.exp(model.y) <= 1, "affine"),
+                                 (model.y + model.z <= 1, "a continuous variable")):
         model.row = pyo.Constraint(expr=expression)
         with pytest.raises(InputError, match=expected):
             follower_from_block(model, [model.x])
         model.del_component("row")
 
 
-WITH_OPTIMUM = [seed for seed in range(30) if optimum(random_follower(seed, sense="min", equality=True), np.array([1.0, 2.0]))
-                is not None][:6]
+AT = np.array([1.0, 2.0])
+WITH_OPTIMUM = [seed for seed in range(30)
+                if optimum(random_follower(seed, sense="min", equality=True), AT) is not None][:6]
 
 
 @pytest.mark.parametrize("seed", WITH_OPTIMUM)
@@ -157,18 +162,20 @@ def test_our_multipliers_satisfy_pyomos_kkt_conditions(seed: int) -> None:
     ours.x = pyo.Var(range(2), bounds=(0, 3))
     x = list(ours.x.values())
     made = rewrite(ours, given, x)
-    for each, value in zip(x, (1.0, 2.0), strict=True):
-        each.fix(value)
+    for each, value in zip(x, AT, strict=True):
+        each.fix(float(value))
     ours.goal = pyo.Objective(expr=0.0)
     pyo.SolverFactory("appsi_highs").solve(ours)
     theirs, inputs = same_in_pyomo(given)
     kkt = pyo.TransformationFactory("core.kkt")
-    kkt.apply_to(theirs.inner, parameterize_wrt=[each for each in inputs if given.rhs_leader[:, each.index()].any()])
-    for each, value in zip(inputs, (1.0, 2.0), strict=True):
-        each.set_value(value)
+    seen = [each for each in inputs if given.rhs_leader[:, each.index()].any()]
+    kkt.apply_to(theirs.inner, parameterize_wrt=seen)
+    for each, value in zip(inputs, AT, strict=True):
+        each.set_value(float(value))
     for j, y in enumerate(theirs.inner.y.values()):
         y.set_value(pyo.value(made.y[j]))
-        for multiplier, side in zip(kkt.get_multiplier_from_object(theirs.inner, y), ("at_lower", "at_upper"), strict=True):
+        multipliers = kkt.get_multiplier_from_object(theirs.inner, y)
+        for multiplier, side in zip(multipliers, ("at_lower", "at_upper"), strict=True):
             if multiplier is not None:
                 multiplier.set_value(pyo.value(getattr(made.block, side)[j]))
     products = list[float]()

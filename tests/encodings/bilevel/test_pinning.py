@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
 from scipy.optimize import linprog
 
@@ -15,7 +16,8 @@ from xplain.encodings.bilevel import Method, NoOptimumError, replay, rewrite, so
 PAPER = Pinning({("1", "2"): 100, ("2", "3"): 100, ("1", "4"): 50, ("4", "5"): 50, ("5", "3"): 50},
                 [("1", "3"), ("1", "2"), ("2", "3")], threshold=50, most=100)
 LINE = Pinning({("a", "b"): 10, ("b", "c"): 10}, [("a", "c"), ("a", "b"), ("b", "c")], threshold=5, most=10)
-TRIANGLE = Pinning({("a", "b"): 10, ("b", "c"): 10, ("a", "c"): 6}, [("a", "b"), ("b", "c"), ("a", "c")], threshold=4, most=10)
+TRIANGLE = Pinning({("a", "b"): 10, ("b", "c"): 10, ("a", "c"): 6}, [("a", "b"), ("b", "c"), ("a", "c")],
+                   threshold=4, most=10)
 CHAIN = Pinning({("a", "b"): 8, ("b", "c"): 8, ("c", "d"): 8}, [("a", "d"), ("a", "b"), ("b", "c"), ("c", "d")],
                 threshold=6, most=8)
 METHODS: list[Method] = ["kkt", "primal-dual"]
@@ -42,7 +44,8 @@ def test_the_papers_example_loses_100() -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("problem", "levels", "gap"), [
     (PAPER, (0, 50, 100), 100), (LINE, (0, 5, 10), 5), (TRIANGLE, (0, 4, 10), 0), (CHAIN, (0, 6, 8), 12)])
-def test_the_largest_gap_on_levels_is_known(problem: Pinning, levels: tuple[float, ...], gap: float, method: Method) -> None:
+def test_the_largest_gap_on_levels_is_known(problem: Pinning, levels: tuple[float, ...], gap: float,
+                                            method: Method) -> None:
     answer = solve(problem.program(method, levels))
     inputs = [with_pins(each, problem) for each in itertools.product(levels, repeat=len(problem.demands))]
     optimal, pinning = problem.followers()
@@ -99,12 +102,5 @@ def test_a_benchmark_may_be_rewritten_too() -> None:
         program = LINE.program(method, (0, 5, 10))
         optimal, _ = LINE.followers()
         again = rewrite(program.model, optimal, program.leaders, method=method, levels=program.levels, name="again")
-        program.model.same = pyo_equal(again.value, program.followers[0].value)
+        program.model.same = pyo.Constraint(expr=again.value == program.followers[0].value)
         assert solve(program).objective == pytest.approx(5)
-
-
-def pyo_equal(one: object, other: object) -> object:
-    """A constraint that two expressions are equal."""
-    import pyomo.environ as pyo
-
-    return pyo.Constraint(expr=one == other)

@@ -27,8 +27,8 @@ from xplain.encodings.bilevel import (
 LEVELS = [(0.0, 1.0, 3.0), (0.0, 2.0)]
 METHODS: list[Method] = ["kkt", "primal-dual"]
 KINDS = [dict(zip(("sense", "objective_leader", "equality", "free"), each, strict=True)) for each in [
-    ("min", False, False, False), ("max", False, False, False), ("min", True, False, False), ("max", False, True, False),
-    ("min", False, False, True), ("max", True, True, True)]]
+    ("min", False, False, False), ("max", False, False, False), ("min", True, False, False),
+    ("max", False, True, False), ("min", False, False, True), ("max", True, True, True)]]
 
 
 def leaders(highs: tuple[float, ...] = (3.0, 2.0)) -> tuple[Any, list[Any]]:
@@ -139,13 +139,15 @@ def test_an_input_in_the_objective_alone_may_be_continuous_for_kkt(method: Metho
         assert answer.objective == pytest.approx(0.5)
         return
     levels = quantise(model, x, [choice(0, (0, 0.25, 1))])
-    assert solve(bilevel_program(model, x, [(1.0, given)], method=method, levels=levels)).objective == pytest.approx(0.25)
+    answer = solve(bilevel_program(model, x, [(1.0, given)], method=method, levels=levels))
+    assert answer.objective == pytest.approx(0.25)
 
 
 def test_a_follower_without_optimum_is_named() -> None:
     infeasible = follower("stuck", "min", [1], [[1], [-1]], ">=", [2, -1], [[0], [0]])
     unbounded = follower("endless", "max", [1, 1], [[1, -1]], "<=", [3], [[1]])
-    for given, why in ((infeasible, "stuck is infeasible for every input"), (unbounded, "endless is unbounded for every input")):
+    for given, why in ((infeasible, "stuck is infeasible for every input"),
+                       (unbounded, "endless is unbounded for every input")):
         for method in METHODS:
             model, x = leaders((1.0,))
             with pytest.raises(NoOptimumError, match=why):
@@ -166,7 +168,8 @@ def test_inputs_at_which_the_follower_has_no_optimum_are_left_out() -> None:
     for method in METHODS:
         model, x = leaders((3.0,))
         levels = quantise(model, x, [choice(0, (0, 0.5, 2, 3))])
-        assert solve(bilevel_program(model, x, [(1.0, given)], method=method, levels=levels)).objective == pytest.approx(0.5)
+        answer = solve(bilevel_program(model, x, [(1.0, given)], method=method, levels=levels))
+        assert answer.objective == pytest.approx(0.5)
     model, x = leaders((3.0,))
     assert solve(bilevel_program(model, x, [(1.0, given)])).objective == pytest.approx(1.0)
 
