@@ -9,8 +9,9 @@ import numpy as np
 import pyomo.environ as pyo
 
 from xplain.encodings.bilevel.dual_bounds import DualBounds
-from xplain.encodings.bilevel.embedded import add, linear
+from xplain.encodings.bilevel.embedded import add, linear, reach, variables
 from xplain.encodings.bilevel.normal import NormalForm
+from xplain.encodings.bilevel.primal_bounds import PrimalBounds
 
 
 def add_duals(block: Any, form: NormalForm, leaders: Sequence[Any], bounds: DualBounds) -> None:
@@ -35,6 +36,25 @@ def add_duals(block: Any, form: NormalForm, leaders: Sequence[Any], bounds: Dual
 def row_duals(block: Any) -> tuple[Any, ...]:
     """lambda of a block."""
     return tuple(block.dual[i] for i in range(len(block.dual)))
+
+
+def objective_gap(block: Any, form: NormalForm) -> Any:
+    """Dual minus primal objective without what x multiplies: sum_k x_k q_k (`multiplied`) is still to be taken off."""
+    return linear(form.b, row_duals(block)) + bound_part(block, form) - linear(form.c, variables(block))
+
+
+def seen_leaders(form: NormalForm) -> list[int]:
+    """The inputs that occur in right-hand sides or objective."""
+    return [int(k) for k in np.flatnonzero(form.C.any(axis=0) | form.B.any(axis=0))]
+
+
+def multiplied(block: Any, form: NormalForm, leader: int, primal: PrimalBounds,
+               dual: DualBounds) -> tuple[Any, float, float]:
+    """q_k = C_k'y - B_k'lambda, what input k multiplies in primal minus dual objective, with its bounds."""
+    C, B = form.C[:, leader], form.B[:, leader]
+    y_low, y_high = reach(C, primal.low, primal.high)
+    low, high = reach(B, dual.low, dual.high)
+    return linear(C, variables(block)) - linear(B, row_duals(block)), y_low - high, y_high - low
 
 
 def bound_part(block: Any, form: NormalForm) -> Any:

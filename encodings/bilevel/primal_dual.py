@@ -13,11 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from xplain.encodings.bilevel.dual_bounds import MAX_BIG_M, dual_bounds
-from xplain.encodings.bilevel.duals import add_duals, bound_part, row_duals
-from xplain.encodings.bilevel.embedded import Embedded, add, linear, place, primal_value, product, reach, variables
+from xplain.encodings.bilevel.duals import add_duals, multiplied, objective_gap, seen_leaders
+from xplain.encodings.bilevel.embedded import Embedded, add, place, primal_value, product, variables
 from xplain.encodings.bilevel.errors import NoBoundError
 from xplain.encodings.bilevel.levels import Levels
 from xplain.encodings.bilevel.normal import NormalForm
@@ -35,13 +33,9 @@ def rewrite_primal_dual(model: Any, form: NormalForm, leaders: Sequence[Any], le
     dual = dual_bounds(form, primal)
     block = place(model, form, leaders, name)
     add_duals(block, form, leaders, dual)
-    y, duals = variables(block), row_duals(block)
-    gap = linear(form.b, duals) + bound_part(block, form) - linear(form.c, y)
-    for k in np.flatnonzero(form.C.any(axis=0) | form.B.any(axis=0)).tolist():
-        q = linear(form.C[:, k], y) - linear(form.B[:, k], duals)
-        y_low, y_high = reach(form.C[:, k], primal.low, primal.high)
-        low, high = reach(form.B[:, k], dual.low, dual.high)
-        q_low, q_high = y_low - high, y_high - low
+    gap = objective_gap(block, form)
+    for k in seen_leaders(form):
+        q, q_low, q_high = multiplied(block, form, k, primal, dual)
         if not leaders[k].fixed and not max(-q_low, q_high) <= MAX_BIG_M:
             raise NoBoundError(f"follower {form.source.name}: {leaders[k].name} multiplies a sum that reaches "
                                f"{max(-q_low, q_high):.3g}, beyond {MAX_BIG_M:.0e}; give variables finite, tighter "
@@ -49,4 +43,4 @@ def rewrite_primal_dual(model: Any, form: NormalForm, leaders: Sequence[Any], le
         gap = gap - product(levels, leaders, k, q, q_low, q_high, block)
     add(block.rows, gap)
     value = primal_value(form, block, leaders, levels, primal)
-    return Embedded(form.source, "primal-dual", block, y, value, dual.proofs)
+    return Embedded(form.source, "primal-dual", block, variables(block), value, dual.proofs)
