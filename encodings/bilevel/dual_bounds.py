@@ -15,12 +15,12 @@ import numpy as np
 from xplain.encodings.bilevel.dual_proofs import basis, slater, truncation
 from xplain.encodings.bilevel.errors import NoBoundError, NoOptimumError
 from xplain.encodings.bilevel.follower import Array
+from xplain.encodings.bilevel.interval import dot_range
 from xplain.encodings.bilevel.normal import NormalForm
 from xplain.encodings.bilevel.primal_bounds import EVERYWHERE, PrimalBounds
 from xplain.encodings.bilevel.proved_lp import Polyhedron
 
 Proof = Literal["none", "truncation", "basis", "slater", "polyhedron"]
-SUM_ROUNDING = 1e-9  # far above what summing a few thousand products in double precision loses
 MAX_BIG_M = 1e6  # times HiGHS's integrality tolerance of 1e-9 this leaks 1e-3, which the replay would still catch
 
 
@@ -73,12 +73,13 @@ def greatest_value(form: NormalForm, dual: DualBounds) -> float:
     """Proved upper bound of all optimal values: the dual objective over its bounds (inf: none), by interval
     arithmetic.
     """
-    products = [side * each for side in form.over_leaders(form.b, form.B) for each in (dual.low, dual.high)]
     at_lower, at_upper = np.isfinite(form.lower), np.isfinite(form.upper)
-    alpha, beta = np.maximum(dual.reduced_high, 0.0)[at_lower], np.maximum(-dual.reduced_low, 0.0)[at_upper]
-    total = (np.max(products, axis=0).sum() + np.maximum(form.lower[at_lower] * alpha, 0.0).sum()
-             + np.maximum(-form.upper[at_upper] * beta, 0.0).sum())
-    return float(total + SUM_ROUNDING * max(1.0, abs(total)))
+    reduced = np.concatenate([dual.reduced_high[at_lower], -dual.reduced_low[at_upper]])
+    least, most = form.over_leaders(form.b, form.B)
+    bounds = np.concatenate([form.lower[at_lower], -form.upper[at_upper]])
+    return dot_range(np.concatenate([least, bounds]), np.concatenate([most, bounds]),
+                     np.concatenate([dual.low, np.zeros(len(reduced))]),
+                     np.concatenate([dual.high, np.maximum(reduced, 0.0)]))[1]
 
 
 def _from_proofs(form: NormalForm, primal: PrimalBounds, polyhedron: Polyhedron) -> list[Proof]:

@@ -8,14 +8,16 @@ moves an optimal dual towards zero, `slater` holds for every optimal dual.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
 
 from xplain.encodings.bilevel.follower import Array
+from xplain.encodings.bilevel.interval import rounded_up
 from xplain.encodings.bilevel.normal import NormalForm
 from xplain.encodings.bilevel.primal_bounds import PrimalBounds
-from xplain.encodings.bilevel.proved_lp import MAX_DENOMINATOR, Polyhedron, rounded_up
+from xplain.encodings.bilevel.proved_lp import MAX_DENOMINATOR, Polyhedron
 
 MAX_SCALE = 10**6  # rows whose coefficients share no denominator up to this are taken for irrational
 
@@ -35,7 +37,8 @@ def truncation(form: NormalForm) -> Array:
     reference = np.where(at_lower, form.lower, np.where(bounded, form.upper, 0.0))
     packing = -form.A * orient
     _, profit = form.over_leaders(-form.c * orient, -form.C * orient[:, None])
-    least_rhs, _ = form.over_leaders(-(form.b - form.A @ reference), -form.B)
+    shifted = [exact_dot(row, reference) - Fraction(float(side)) for row, side in zip(form.A, form.b, strict=True)]
+    least_rhs, _ = form.over_leaders(shifted, -form.B)
     covers = bounded & (packing[~form.equal] >= 0).all(axis=0) & (packing[form.equal] == 0).all(axis=0)
     found = np.full(form.num_rows, np.inf)
     for i in np.flatnonzero(~form.equal):
@@ -45,6 +48,11 @@ def truncation(form: NormalForm) -> Array:
         ratios = (Fraction(float(profit[j])) / Fraction(float(row[j])) for j in np.flatnonzero(row > 0))
         found[i] = rounded_up(max(ratios, default=Fraction(0)))
     return np.asarray(np.maximum(found, 0.0))
+
+
+def exact_dot(row: Array, z: Iterable[Fraction | float]) -> Fraction:
+    """row'z without rounding."""
+    return sum((Fraction(float(a)) * Fraction(each) for a, each in zip(row, z, strict=True) if a), Fraction(0))
 
 
 def basis(form: NormalForm) -> Array:
@@ -106,8 +114,7 @@ def slater(form: NormalForm, primal: PrimalBounds, row: int, direction: float) -
     if outcome != "optimal":
         return math.inf
     y = [Fraction(float(each)).limit_denominator(MAX_DENOMINATOR) for each in point[:n]]
-    activity = [sum((Fraction(float(a)) * each for a, each in zip(line, y, strict=True) if a), Fraction(0))
-                for line in form.A]
+    activity = [exact_dot(line, y) for line in form.A]
     for j, each in enumerate(y):
         if not form.lower[j] <= each <= form.upper[j]:
             return math.inf

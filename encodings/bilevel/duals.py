@@ -9,7 +9,8 @@ import numpy as np
 import pyomo.environ as pyo
 
 from xplain.encodings.bilevel.dual_bounds import DualBounds
-from xplain.encodings.bilevel.embedded import add, linear, reach, variables
+from xplain.encodings.bilevel.embedded import add, linear, variables
+from xplain.encodings.bilevel.interval import reach
 from xplain.encodings.bilevel.normal import NormalForm
 from xplain.encodings.bilevel.primal_bounds import PrimalBounds
 

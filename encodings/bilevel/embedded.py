@@ -13,6 +13,7 @@ from drex_runtime.errors import InputError
 from xplain.encodings.bilevel.dual_bounds import Proof
 from xplain.encodings.bilevel.errors import NoBoundError
 from xplain.encodings.bilevel.follower import Array, Follower
+from xplain.encodings.bilevel.interval import reach
 from xplain.encodings.bilevel.levels import Levels
 from xplain.encodings.bilevel.normal import NormalForm
 from xplain.encodings.bilevel.primal_bounds import PrimalBounds
@@ -92,13 +93,6 @@ def primal_value(form: NormalForm, block: Any, leaders: Sequence[Any], levels: L
 def own_value(form: NormalForm, normal: Any, leaders: Sequence[Any]) -> Any:
     """The follower's objective in its own sense, from that of the normal form."""
     return form.sign * normal + form.source.constant + linear(form.source.constant_leader, leaders)
-
-
-def reach(factors: Array, low: Array, high: Array) -> tuple[float, float]:
-    """Least and greatest value of factors'z for z in low..high."""
-    used = factors != 0
-    ends = factors[used] * low[used], factors[used] * high[used]
-    return float(np.nextafter(np.minimum(*ends).sum(), -np.inf)), float(np.nextafter(np.maximum(*ends).sum(), np.inf))
 
 
 def slack(form: NormalForm, row: int, y: Sequence[Any], leaders: Sequence[Any]) -> Any:

@@ -9,13 +9,16 @@ Its dual, with lambda (m; >= 0 except on equal rows), alpha for finite lower and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drex_runtime.errors import InputError
 from xplain.encodings.bilevel.follower import Array, Follower
+from xplain.encodings.bilevel.interval import reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +51,11 @@ class NormalForm:
         """n."""
         return int(self.A.shape[1])
 
-    def over_leaders(self, constant: Array, factor: Array) -> tuple[Array, Array]:
-        """Least and greatest value of constant + factor x over the leader's box, row by row (interval arithmetic)."""
-        ends = factor * self.leader_low, factor * self.leader_high
-        return constant + np.minimum(*ends).sum(axis=1), constant + np.maximum(*ends).sum(axis=1)
+    def over_leaders(self, constant: Array | Sequence[Fraction], factor: Array) -> tuple[Array, Array]:
+        """Least and greatest value of constant + factor x over the leader's box, row by row, rounded outwards."""
+        ends = [reach(row, self.leader_low, self.leader_high, each if isinstance(each, Fraction) else float(each))
+                for row, each in zip(factor, constant, strict=True)]
+        return np.array([low for low, _ in ends]), np.array([high for _, high in ends])
 
 
 def normal_form(follower: Follower, leader_low: Array, leader_high: Array) -> NormalForm:

@@ -11,6 +11,7 @@ import numpy as np
 
 from xplain.encodings.bilevel.errors import NoOptimumError
 from xplain.encodings.bilevel.follower import Array
+from xplain.encodings.bilevel.interval import dot_range
 from xplain.encodings.bilevel.normal import NormalForm
 from xplain.encodings.bilevel.proved_lp import Polyhedron
 
@@ -55,9 +56,7 @@ def primal_bounds(form: NormalForm, *, value_at_most: float = np.inf) -> PrimalB
         slack[i] = max(0.0, joint.maximum(np.concatenate([form.A[i], -form.B[i]])) - form.b[i])
     y_low, y_high = joint.low[:n], joint.high[:n]
     if form.C.any():
-        ends = [np.multiply(c, y, out=np.zeros(n), where=c != 0)  # 0 * inf is 0 here
-                for c in form.over_leaders(form.c, form.C) for y in (y_low, y_high)]
-        least_value = float(np.min(ends, axis=0).sum())
+        least_value, _ = dot_range(*form.over_leaders(form.c, form.C), y_low, y_high)
     else:
         least_value = joint.minimum(np.concatenate([form.c, np.zeros(p)]))
     return PrimalBounds(y_low, y_high, np.nextafter(slack, np.inf), least_value)

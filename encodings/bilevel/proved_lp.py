@@ -21,6 +21,7 @@ import numpy as np
 from pyomo.common.tee import capture_output
 
 from xplain.encodings.bilevel.follower import Array
+from xplain.encodings.bilevel.interval import rounded_up
 
 Outcome = Literal["optimal", "infeasible", "unbounded", "other"]
 MAX_DENOMINATOR = 10**5
@@ -119,15 +120,6 @@ def outcome(solver: Any) -> Outcome:
         highspy.HighsModelStatus.kUnbounded: "unbounded",
     }
     return names.get(status, "other")
-
-
-def rounded_up(exact: Fraction) -> float:
-    """The least float that is >= exact (inf beyond the range)."""
-    try:
-        near = float(exact)
-    except OverflowError:
-        return math.inf if exact > 0 else -float(np.finfo(np.float64).max)
-    return near if Fraction(near) >= exact else math.nextafter(near, math.inf)
 
 
 def _simple(value: float) -> Fraction:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import OptimizeResult, linprog
@@ -84,3 +85,9 @@ def random_follower(seed: int, *, sense: Sense, name: str = "follower", objectiv
         np.vstack([rng.integers(-1, 3, (m, p)), *([np.eye(1, p)] * len(box))]), lower=lower, upper=upper,
         objective_leader=rng.integers(-1, 2, (n, p)) if objective_leader else None, constant=1.0,
         constant_leader=rng.integers(-1, 2, p))
+
+
+def mirrored(given: Follower) -> Follower:
+    """The same follower in -y: lower bounds become upper ones."""
+    return replace(given, objective=-given.objective, matrix=-given.matrix, lower=-given.upper, upper=-given.lower,
+                   objective_leader=-given.objective_leader)

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from tests.encodings.bilevel.brute_force import grid, random_follower, solved
+from tests.encodings.bilevel.brute_force import grid, mirrored, random_follower, solved
 from xplain.encodings.bilevel import Follower, NoBoundError, NoOptimumError, follower
 from xplain.encodings.bilevel.dual_bounds import DualBounds, dual_bounds
 from xplain.encodings.bilevel.dual_proofs import basis, slater, truncation
+from xplain.encodings.bilevel.interval import dot_range, rounded_up
 from xplain.encodings.bilevel.normal import NormalForm, normal_form
 from xplain.encodings.bilevel.primal_bounds import primal_bounds
-from xplain.encodings.bilevel.proved_lp import Polyhedron, rounded_up
+from xplain.encodings.bilevel.proved_lp import Polyhedron
 
 BOX = np.zeros(2), np.array([3.0, 2.0])
 
@@ -34,10 +35,11 @@ def best_dual(form: NormalForm, x: np.ndarray, bounds: DualBounds) -> float | No
     return -float(found.fun) if found.status == 0 and m else None
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(60))
 def test_some_optimal_dual_lies_within_the_bounds_at_every_input(seed: int) -> None:
-    form = normal_form(random_follower(seed, sense="min" if seed % 2 else "max", objective_leader=seed % 3 == 0,
-                                       equality=seed % 5 == 0, free=seed % 7 == 0), *BOX)
+    given = random_follower(seed, sense="min" if seed % 2 else "max", objective_leader=seed % 3 == 0,
+                            equality=seed % 5 == 0, free=seed % 7 == 0)
+    form = normal_form(mirrored(given) if seed >= 40 else given, *BOX)
     try:
         bounds = dual_bounds(form, primal_bounds(form))
     except NoOptimumError:
@@ -144,3 +146,17 @@ def test_rounding_is_upwards() -> None:
     assert Fraction(rounded_up(third)) > third
     assert rounded_up(Fraction(10) ** 400) == float("inf")
     assert rounded_up(Fraction(1, 4)) == 0.25
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+def test_intervals_enclose_every_product(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, z = np.sort(rng.normal(size=(2, 5)), axis=0), np.sort(rng.normal(size=(2, 5)), axis=0)
+    low, high = dot_range(a[0], a[1], z[0], z[1], 0.1)
+    ends = [sum(Fraction(float(f)) * Fraction(float(v)) for f, v in zip(one, other, strict=True)) + Fraction(0.1)
+            for one in a for other in z]
+    assert all(Fraction(low) <= each <= Fraction(high) for each in ends)
+    infinite = np.array([np.inf, *z[1][1:]])
+    assert dot_range(np.zeros(5), np.zeros(5), z[0], infinite) == (0.0, 0.0)
+    assert dot_range(a[0], a[0], z[0], infinite)[1 if a[0][0] > 0 else 0] in (np.inf, -np.inf)

@@ -35,7 +35,8 @@ GOOD: dict[str, Any] = {"sense": "min", "objective": [1, 2], "matrix": [[1, 1]],
     ({"lower": [2, 0], "upper": 1}, "bounds"), ({"rhs_leader": [1]}, "rhs_leader"), ({"lower": np.inf}, "bounds"),
     ({"row_names": ("a", "b")}, "row_names"), ({"objective_leader": [[1]]}, "objective_leader"),
     ({"variable_names": ("y", "y")}, "names"), ({"objective": ["a"]}, "objective"),
-    ({"matrix": [[1], [1, 2]]}, "matrix"), ({"rhs_leader": [[1], [1, 2]]}, "rhs_leader"), ({"constant": np.nan}, "constant")])
+    ({"matrix": [[1], [1, 2]]}, "matrix"), ({"rhs_leader": [[1], [1, 2]]}, "rhs_leader"),
+    ({"constant": np.nan}, "constant")])
 def test_bad_data_are_named(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(InputError, match=rf"follower bad: .*{field}"):
         follower("bad", **(GOOD | changes))

@@ -20,6 +20,9 @@ TRIANGLE = Pinning({("a", "b"): 10, ("b", "c"): 10, ("a", "c"): 6}, [("a", "b"),
                    threshold=4, most=10)
 CHAIN = Pinning({("a", "b"): 8, ("b", "c"): 8, ("c", "d"): 8}, [("a", "d"), ("a", "b"), ("b", "c"), ("c", "d")],
                 threshold=6, most=8)
+RING = Pinning({link: 20 for a, b in ("ab", "bc", "cd", "de", "ea", "be") for link in ((a, b), (b, a))},
+               [("a", "c"), ("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("a", "d"), ("b", "d"), ("c", "e")],
+               threshold=8, most=20)
 METHODS: list[Method] = ["kkt", "primal-dual"]
 
 
@@ -104,3 +107,14 @@ def test_a_benchmark_may_be_rewritten_too() -> None:
         again = rewrite(program.model, optimal, program.leaders, method=method, levels=program.levels, name="again")
         program.model.same = pyo.Constraint(expr=again.value == program.followers[0].value)
         assert solve(program).objective == pytest.approx(5)
+
+
+def test_eight_demands_on_a_ring_are_proved_on_levels_and_bounded_otherwise() -> None:
+    """KKT needs far longer here (about a minute): what it has when stopped is an interval that holds the answer."""
+    answer = solve(RING.program("primal-dual", (0, 8, 20)))
+    assert answer.stopped == "proved"
+    assert answer.objective == pytest.approx(16)
+    early = solve(RING.program("kkt"), time_limit=1)
+    assert early.stopped == "time-limit"
+    assert early.bound >= 16 - 1e-6
+    assert early.objective is None or early.objective <= early.bound
