@@ -25,7 +25,8 @@ def rewrite(model: Any, follower: Follower, leaders: Sequence[Any], *, method: M
 
     `leaders`: Pyomo variables with finite bounds, in the order of the follower's leader columns. `levels`: from
     `quantise`; the primal-dual method needs them. An input at which the follower has no optimum is infeasible in the
-    model. Raises InputError, NoBoundError, NoOptimumError.
+    model; among several optima the model's objective takes its favourite (optimistic). Raises InputError, NoBoundError,
+    NoOptimumError.
     """
     if method not in get_args(Method):
         raise InputError(f"follower {follower.name}", "method", method, "'kkt' or 'primal-dual'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pyomo.environ as pyo
@@ -11,7 +12,7 @@ from scipy.optimize import linprog
 
 from tests.encodings.bilevel.brute_force import best, optimum
 from tests.encodings.bilevel.pinning import Pinning, with_pins
-from xplain.encodings.bilevel import Method, NoOptimumError, replay, rewrite, solve
+from xplain.encodings.bilevel import Method, NoOptimumError, ReplayError, replay, rewrite, solve
 
 PAPER = Pinning({("1", "2"): 100, ("2", "3"): 100, ("1", "4"): 50, ("4", "5"): 50, ("5", "3"): 50},
                 [("1", "3"), ("1", "2"), ("2", "3")], threshold=50, most=100)
@@ -118,3 +119,10 @@ def test_eight_demands_on_a_ring_are_proved_on_levels_and_bounded_otherwise() ->
     assert early.stopped == "time-limit"
     assert early.bound >= 16 - 1e-6
     assert early.objective is None or early.objective <= early.bound
+
+
+def test_a_program_that_claims_more_than_the_replay_is_not_reported() -> None:
+    program = LINE.program("kkt", (0, 5, 10))
+    direct, rewritten = program.followers
+    with pytest.raises(ReplayError, match="follower pinning: the single-level program claims"):
+        solve(replace(program, followers=(direct, replace(rewritten, value=rewritten.value - 1.0))))
