@@ -78,6 +78,6 @@ class GapProblem:
             return ReplayedGap(workload, heuristic, simulate(self.benchmark, workload).objective(self.objective))
         found = solve(workload, self.profile, self.config, self.objective, limits=limits or Limits())
         if found.interval.lower != found.interval.upper:
-            raise LimitError(f"the optimum is known to lie in {found.interval.lower}..{found.interval.upper} only; give "
-                             "the exact search more time")
+            raise LimitError(f"the optimum is known to lie in {found.interval.lower}..{found.interval.upper} only; "
+                             "give the exact search more time")
         return ReplayedGap(workload, heuristic, found.interval.lower)

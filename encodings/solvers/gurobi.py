@@ -53,7 +53,11 @@ class GurobiBackEnd:
             except gurobipy.GurobiError as error:
                 put(Ended("failed", None, f"Gurobi: {error}"))
 
-        yield from stream(work, lambda: [model.terminate() for model in models] and None)
+        def stop() -> None:
+            for model in models:
+                model.terminate()
+
+        yield from stream(work, stop)
 
 
 def _parameters(order: Order) -> dict[str, Any]:

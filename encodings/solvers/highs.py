@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -30,9 +31,10 @@ class HighsBackEnd:
 
     def version(self) -> str:
         """Of the library."""
-        import highspy
-
-        return f"{highspy.Highs().version()}"
+        try:
+            return version("highspy")
+        except PackageNotFoundError:
+            return "of unknown version"
 
     def run(self, linear: Linear, order: Order) -> Generator[Seen | Ended, None, None]:
         """Solve; incumbents as they are found, bounds as HiGHS logs them."""
@@ -56,7 +58,7 @@ def _loaded(linear: Linear, order: Order) -> Any:
 
     highs = highspy.Highs()
     highs.HandleUserInterrupt = True  # lets `cancelSolve` stop it
-    options: dict[str, Any] = {"output_flag": order.log is not None, "log_to_console": False, "mip_rel_gap": 0.0,
+    options: dict[str, Any] = {"log_to_console": False, "output_flag": order.log is not None, "mip_rel_gap": 0.0,
                                "mip_abs_gap": GAP, "random_seed": order.seed, "mip_feasibility_tolerance": TIGHT,
                                "primal_feasibility_tolerance": TIGHT, "dual_feasibility_tolerance": TIGHT}
     if order.seconds is not None:
