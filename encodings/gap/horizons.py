@@ -36,13 +36,14 @@ HELPERS = ("no-exit", "consensus", "flush-now")  # whose runs bound the optimum 
 
 @dataclass(frozen=True)
 class Horizons:
-    """Steps of the policy, of the benchmark; the last reading of either clock in ticks (None: not known); and how all
-    this was proved."""
+    """Steps of the policy, of the benchmark; the last reading of either clock in ticks (None: not known); how all
+    this was proved; and whether there is a workload at all that counts."""
 
     policy: int
     benchmark: int
     clock: int | None
     detail: str
+    possible: bool = True
 
 
 def proved_horizons(problem: GapProblem, at_least: int | None = None) -> Horizons:
@@ -57,7 +58,7 @@ def proved_horizons(problem: GapProblem, at_least: int | None = None) -> Horizon
     policy = compiled_policy(problem.policy)
     other = None if problem.benchmark is None else compiled_policy(problem.benchmark)
     helpers, shortest = _helpers(problem), shortest_run(problem.profile)
-    most, most_other, clock = 1, 1, 0
+    most, most_other, clock, possible = 1, 1, 0, False
     for workload in every_workload(problem.space):
         compiled = CompiledWorkload.of(workload)
         run = _run(policy, compiled)
@@ -75,10 +76,10 @@ def proved_horizons(problem: GapProblem, at_least: int | None = None) -> Horizon
             end = last_completion(workload, problem.profile, problem.objective, upper)
             steps = optimal_steps(workload, end, shortest)
         most, most_other = max(most, steps_of(run, workload)), max(most_other, steps)
-        clock = max(clock, run.end, end)
+        clock, possible = max(clock, run.end, end), True
     return Horizons(min(most, work), min(most_other, work), clock,
                     f"horizons: {min(most, work)} and {min(most_other, work)} steps instead of {work}, proved on all "
-                    f"{workloads} workloads")
+                    f"{workloads} workloads", possible)
 
 
 def shortest_run(profile: CostProfile) -> int:

@@ -69,6 +69,7 @@ def gap_model(problem: GapProblem, *, at_least: int | None = None, symmetry: boo
         PolicyChooser("C", terms, inputs, problem.benchmark)
     benchmark = unroll("C", terms, inputs, problem.profile, problem.config, chooser, horizons.benchmark,
                        horizons.clock)
+    terms.require(terms.truth(horizons.possible), "some workload can lose that much")
     for name, machine in (("policy", heuristic), ("benchmark", benchmark)):
         terms.require(machine.finished, f"the {name} finishes within its horizon")
         terms.require(~machine.stuck, f"the {name} is never at a loss")

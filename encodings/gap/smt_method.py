@@ -16,6 +16,7 @@ from xplain.encodings.terms import TermError
 from xplain.encodings.terms.smt import SmtModel
 
 SAMPLES = 40  # random workloads replayed before the first query
+LEAST = 1.0  # seconds below which a query is not cut further
 
 
 def by_smt(problem: GapProblem, *, seconds: float | None = None, query_seconds: float | None = None,
@@ -23,16 +24,17 @@ def by_smt(problem: GapProblem, *, seconds: float | None = None, query_seconds: 
            symmetry: bool = True) -> GapAnswer:
     """The largest gap in ticks; with `at_least` only whether there is one of that size.
 
-    `seconds` (None: no limit) for everything, `query_seconds` (None: no limit of its own) for each query. Raises
-    ReplayMismatch; PolicyError and LimitError for what the encodings do not model. Terms beyond 2^62 end in an answer
-    that says so.
+    `seconds` (None: no limit) for everything, `query_seconds` for each query (None: half of what is left, so that one
+    hard level does not take it all). Raises ReplayMismatch; PolicyError and LimitError for what the encodings do not
+    model. Terms beyond 2^62 end in an answer that says so.
     """
     witness = Witness(problem, on_progress)
     witness.sample(samples, seed, seconds)
     if at_least is not None and witness.lower is not None and witness.lower >= at_least:
         return witness.answer("smt", "replay", None, "reached", "a random workload has it")
+    goal = at_least if at_least is not None else None if witness.lower is None else witness.lower + 1
     try:
-        model = gap_model(problem, symmetry=symmetry)
+        model = gap_model(problem, at_least=goal, symmetry=symmetry)
     except TermError as error:
         return witness.answer("smt", "none", None, "failed", str(error))
     return _Bisection(model, witness, seconds, query_seconds, seed).run(at_least)
@@ -52,8 +54,8 @@ class _Bisection:
     def run(self, at_least: int | None) -> GapAnswer:
         """Ask until the bounds meet, the time is up, or only levels are left that z3 could not decide."""
         witness, model = self.witness, self.model
-        witness.bound(model.gap.high)  # by interval arithmetic
         done = model.gap.low - 1 if witness.lower is None else witness.lower  # attained, or given up
+        witness.bound(max(model.gap.high, done))  # by interval arithmetic
         stopped: Stopped = "proved"
         while done < (upper := model.gap.high if witness.upper is None else witness.upper):
             level = at_least if at_least is not None else done + max(1, (upper - done) // 2)
@@ -99,7 +101,8 @@ class _Bisection:
         """Seconds for the next query; None: no limit."""
         limits = [] if self.query_seconds is None else [self.query_seconds]
         if self.seconds is not None:
-            limits.append(max(0.0, self.seconds - self.witness.seconds))
+            left = max(0.0, self.seconds - self.witness.seconds)
+            limits.append(left if self.query_seconds is not None or left < LEAST else max(LEAST, left / 2))
         return min(limits) if limits else None
 
     def _detail(self) -> str:

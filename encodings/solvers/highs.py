@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from io import StringIO
 from typing import Any
 
 import numpy as np
+from pyomo.common.tee import capture_output
 
 from xplain.encodings.solvers.linear import Linear
 from xplain.encodings.solvers.result import Ended, Order, Proof, Seen
@@ -56,7 +58,8 @@ class HighsBackEnd:
 def _loaded(linear: Linear, order: Order) -> Any:
     import highspy
 
-    highs = highspy.Highs()
+    with capture_output(StringIO(), capture_fd=True):  # the first one in a process prints a banner
+        highs = highspy.Highs()
     highs.HandleUserInterrupt = True  # lets `cancelSolve` stop it
     options: dict[str, Any] = {"log_to_console": False, "output_flag": order.log is not None, "mip_rel_gap": 0.0,
                                "mip_abs_gap": GAP, "random_seed": order.seed, "mip_feasibility_tolerance": TIGHT,

@@ -119,7 +119,8 @@ class _Machine:
         """Hold the clock to its limit."""
         if self.clock is not None and state.now.high > self.clock:
             self.terms.require(state.now <= self.clock, "the clock stays within its proved limit")
-            self.terms.at_most(state.now, self.clock)
+            if state.now.low <= self.clock:
+                self.terms.at_most(state.now, self.clock)
 
     # ---- parts of a step ----------------------------------------------------------------------------------
     def _admit(self, state: StateTerms, arrived: list[Bool]) -> None:

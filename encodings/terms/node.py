@@ -241,7 +241,7 @@ class Terms:
 
         The caller has proved this or requires it; `evaluate` holds every value to it.
         """
-        if part.value is not None and part.value > high:
+        if part.low > high:
             raise TermError(f"{part} is said to be at most {high}")
         return self._tightened(part, part.low, high)
 
