@@ -16,6 +16,7 @@ from xplain.encodings.terms import TermError
 from xplain.encodings.terms.smt import SmtModel
 
 SAMPLES = 40  # random workloads replayed before the first query
+RISE = 8  # after the first "yes" the next level lies this part of the gap higher, then twice as far, ...
 LEAST = 1.0  # seconds below which a query is not cut further
 
 
@@ -50,6 +51,7 @@ class _Bisection:
         self.gap = self.smt.expression(model.gap)
         self.unknown: list[int] = []
         self.queries = 0
+        self.step = 1  # an exclusion costs about as much far above what is attained as next to it: so ask there first
 
     def run(self, at_least: int | None) -> GapAnswer:
         """Ask until the bounds meet, the time is up, or only levels are left that z3 could not decide."""
@@ -58,7 +60,7 @@ class _Bisection:
         witness.bound(max(model.gap.high, done))  # by interval arithmetic
         stopped: Stopped = "proved"
         while done < (upper := model.gap.high if witness.upper is None else witness.upper):
-            level = at_least if at_least is not None else done + max(1, (upper - done) // 2)
+            level = at_least if at_least is not None else done + max(1, min(self.step, (upper - done) // 2))
             if level > upper:
                 break
             if self._left() == 0:
@@ -69,9 +71,11 @@ class _Bisection:
                 witness.bound(level - 1)
             elif answer == z3.sat and witness.lower is not None:
                 done = witness.lower
+                self.step = max(2 * self.step, abs(done) // RISE)
             else:
                 self.unknown.append(level)
                 done = level
+                self.step = max(2 * self.step, abs(done) // RISE)
             if at_least is not None:
                 break
         if at_least is not None and (witness.lower is None or witness.lower < at_least):

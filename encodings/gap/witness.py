@@ -7,11 +7,15 @@ from random import Random
 from time import perf_counter
 
 from drex_runtime.errors import PolicyError
+from drex_runtime.records import Workload
+from drex_runtime.simulator import simulate
 from xplain.encodings.gap.answer import GapAnswer, Method, Progress, Proof, Stopped
 from xplain.encodings.gap.mismatch import ReplayMismatch
 from xplain.encodings.gap.problem import GapProblem, ReplayedGap
+from xplain.encodings.gap.service import least_cost
 from xplain.encodings.steps.listing import random_workload
 
+DRAWN = 10  # workloads drawn for one that is replayed
 OnProgress = Callable[[Progress], None]
 
 
@@ -48,18 +52,30 @@ class Witness:
             self._note()
 
     def sample(self, count: int, seed: int, seconds: float | None) -> None:
-        """Replay `count` random workloads, while `seconds` last; those on which a policy comes to no end count not."""
-        random = Random(seed)
-        for _ in range(count):
-            if seconds is not None and self.seconds >= seconds:
-                return
+        """Replay the `count` most promising of many random workloads, while `seconds` last; those on which a policy
+        comes to no end are left out."""
+        random, drawn = Random(seed), dict[Workload, int]()
+        for _ in range(DRAWN * count):
             workload = random_workload(self.problem.space, random)
-            if workload is None:
+            if workload is None or (seconds is not None and self.seconds >= seconds):
+                break
+            try:
+                drawn.setdefault(workload, self._promise(workload))
+            except PolicyError:
+                continue
+        for workload in sorted(drawn, key=lambda each: -drawn[each])[:count]:
+            if seconds is not None and self.seconds >= seconds:
                 return
             try:
                 self.offer(self.problem.replay(workload))
             except PolicyError:
                 continue
+
+    def _promise(self, workload: Workload) -> int:
+        """What the gap could be at most, cheaply."""
+        problem = self.problem
+        heuristic = simulate(problem.policy, workload).objective(problem.objective)
+        return heuristic - least_cost(problem.profile, problem.config, workload, problem.objective)
 
     def answer(self, method: Method, solver: str, proof: Proof | None, stopped: Stopped, detail: str,
                log: str = "") -> GapAnswer:
