@@ -7,7 +7,7 @@ from typing import Literal
 
 from xplain.encodings.gap.problem import ReplayedGap
 
-Stopped = Literal["proved", "time-limit", "infeasible", "failed"]
+Stopped = Literal["proved", "reached", "time-limit", "infeasible", "failed"]
 Proof = Literal["exact", "floating-point"]
 Method = Literal["enumerate", "lattice", "steps", "smt", "random", "hill-climbing", "annealing", "tpe", "cma-es"]
 
@@ -27,7 +27,9 @@ class GapAnswer:
 
     `witness`: the workload with gap `lower`, replayed by simulator and exact search (None: none found). `upper` None:
     nothing is proved. `proof`: how far the bound can be trusted: enumeration, SMT and CP-SAT reason in integers, HiGHS
-    in floating point. `stopped`: "proved" only if lower = upper. `detail`: why this method, what was cut short.
+    in floating point. `stopped`: "proved" only if lower = upper; "reached": a gap of the asked size was found and no
+    larger one looked for; "infeasible": no workload qualifies (of the asked size, if one was asked). `detail`: why this
+    method, what was cut short and by what.
     """
 
     method: Method

@@ -141,8 +141,9 @@ class FreeChooser:
         return self._only(live, f"consult_{number}_{ramp}")
 
     def leave(self, number: int, ramp: int, consulted: Bool, all_ready: Bool, view: View) -> tuple[Bool, Bool]:
-        """Where it consulted; also if all are ready it may go on."""
-        return self._only(consulted, f"leave_{number}_{ramp}"), self.terms.false
+        """Wherever it consulted. To consult and go on all the same is legal but never cheaper than not to consult: it
+        pays the ramp and latches rows, whose fill falls due, and they are as ready at the next ramp without that."""
+        return consulted, self.terms.false
 
     def join(self, number: int, ramp: int, goes_on: Bool, state: StateTerms, room: Int, view: View) -> list[Bool]:
         """Any rows of the pool that there is room for."""

@@ -56,17 +56,18 @@ def horizon(inputs: Inputs) -> int:
 
 
 def unroll(name: str, terms: Terms, inputs: Inputs, profile: CostProfile, config: ServerConfig, chooser: Chooser,
-           count: int | None = None) -> Steps:
+           count: int | None = None, clock: int | None = None) -> Steps:
     """`count` steps (default: `horizon`) of the machine under `chooser`.
 
-    Raises LimitError for limits that the exact methods do not model (prefill_tokens, idle_max).
+    `clock`: required to be its last reading at most, in ticks; one value for all machines on the same inputs, since
+    equal terms are one. Raises LimitError for limits that the exact methods do not model (prefill_tokens, idle_max).
     """
     if config.prefill_tokens is not None or config.idle_max is not None:
         raise LimitError("the encodings have unlimited prefill_tokens and idle_max; leave both out of the resources")
     if profile.num_segments != inputs.space.num_segments:
         raise LimitError(f"the input space has {inputs.space.num_segments} segments, profile {profile.name} "
                          f"{profile.num_segments}")
-    machine = _Machine(name, terms, inputs, profile, config, chooser)
+    machine = _Machine(name, terms, inputs, profile, config, chooser, clock)
     state, stuck = initial(terms, inputs), terms.false
     for number in range(horizon(inputs) if count is None else count):
         state, dead = machine.step(number, state)
@@ -81,8 +82,9 @@ def unroll(name: str, terms: Terms, inputs: Inputs, profile: CostProfile, config
 
 class _Machine:
     def __init__(self, name: str, terms: Terms, inputs: Inputs, profile: CostProfile, config: ServerConfig,
-                 chooser: Chooser) -> None:
+                 chooser: Chooser, clock: int | None) -> None:
         self.name, self.terms, self.inputs, self.config, self.profile = name, terms, inputs, config, profile
+        self.clock = clock
         costs = CostTables(terms, profile, min(config.batch_max, config.max_num_seqs, len(inputs.requests)))
         self.views = Views(terms, inputs, config)
         self.around = Surroundings(terms, inputs, profile, config, chooser, costs, self.views)
@@ -104,12 +106,21 @@ class _Machine:
         self._account(state, decision)
         outcome = run_pass(self.around, number, state, decision, step)
         prompted = self._prefill(state, plan, decision.prefill)
+        self._read_clock(state)
         self._emit(state, [one | other for one, other in zip(outcome.out, prompted, strict=True)])
         self._park(state, outcome.parked)
         self._idle(state, arrived, decision.idle)
+        self._read_clock(state)
         step.ended = state.now
         self.steps.append(step)
         return state, decision.stuck | outcome.dead
+
+    def _read_clock(self, state: StateTerms) -> None:
+        """Hold the clock to its limit."""
+        if self.clock is not None and state.now.high > self.clock:
+            self.terms.require(state.now <= self.clock, "the clock stays within its proved limit")
+            if state.now.low <= self.clock:
+                self.terms.at_most(state.now, self.clock)
 
     # ---- parts of a step ----------------------------------------------------------------------------------
     def _admit(self, state: StateTerms, arrived: list[Bool]) -> None:

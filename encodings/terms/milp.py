@@ -21,15 +21,21 @@ class MilpModel:
     """The Pyomo form of `terms` and of `objective` (None: feasibility).
 
     Names are those of the terms: variables keep theirs, derived terms with `Terms.name` get theirs, others `t<index>`.
+    `contradiction`: the name of a required condition that the bounds alone exclude; None if there is none.
     """
 
     def __init__(self, terms: Terms, objective: Int | None = None, *, maximize: bool = False) -> None:
         self.terms, self.model = terms, pyo.ConcreteModel()
+        self.objective, self.maximize = objective, maximize
+        self.contradiction: str | None = None
         self.model.constraints = pyo.ConstraintList()
         self._made: dict[int, Expression] = {}
         self.expression(*(condition for _, condition in terms.required))
-        for _, condition in terms.required:
-            self._add(self._made[condition.index] >= 1)
+        for name, condition in terms.required:
+            if condition.value == 0:
+                self.contradiction = self.contradiction or name or f"condition {condition.index}"
+            else:
+                self._add(self._made[condition.index] >= 1)
         goal = self.expression(objective) if objective is not None else 0
         self.model.objective = pyo.Objective(expr=goal, sense=pyo.maximize if maximize else pyo.minimize)
 
@@ -39,6 +45,11 @@ class MilpModel:
             if node.index not in self._made:
                 self._made[node.index] = self._translated(node, [self._made[arg.index] for arg in node.args])
         return self._made[roots[0].index] if roots else None
+
+    @property
+    def has_variables(self) -> bool:
+        """Whether anything is left to choose."""
+        return any(True for _ in self.model.component_data_objects(pyo.Var))
 
     def variable(self, name: str) -> Any:
         """The Pyomo variable of a variable term, or None if nothing depends on it."""

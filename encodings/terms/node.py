@@ -236,6 +236,15 @@ class Terms:
         found = self.if_(a >= b, a, b)
         return self._tightened(found, max(a.low, b.low), found.high)
 
+    def at_most(self, part: Int, high: int) -> Int:
+        """The same term, known not to exceed `high` wherever all that is required holds; big-M become smaller by it.
+
+        The caller has proved this or requires it; `evaluate` holds every value to it.
+        """
+        if part.low > high:
+            raise TermError(f"{part} is said to be at most {high}")
+        return self._tightened(part, part.low, high)
+
     def number(self, part: Operand) -> Int:
         """Any operand as an integer term."""
         if isinstance(part, Int):
