@@ -11,7 +11,7 @@ from itertools import islice
 
 import pytest
 
-from tests.encodings.gap.cases import as_case, gap_problems, gaps_by_hand
+from tests.encodings.gap.tiny_problems import as_case, gap_problems, gaps_by_hand
 from tests.generators import Quota
 from tests.scale import scaled
 from xplain.encodings.gap import GapAnswer, GapProblem

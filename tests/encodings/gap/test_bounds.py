@@ -8,7 +8,7 @@ from random import Random
 from drex_runtime.errors import PolicyError
 from drex_runtime.scheduling.state import Kind
 from drex_runtime.simulator import Log, simulate
-from tests.encodings.gap.cases import gap_problems
+from tests.encodings.gap.tiny_problems import gap_problems
 from tests.scale import scaled
 from xplain.encodings.exact import solve
 from xplain.encodings.gap.horizons import last_completion, optimal_steps, proved_horizons, shortest_run

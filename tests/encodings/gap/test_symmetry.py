@@ -8,7 +8,7 @@ from itertools import islice, permutations
 from drex_runtime.errors import PolicyError
 from drex_runtime.policies import bind, shipped_policy
 from drex_runtime.records import ServerConfig, Workload
-from tests.encodings.gap.cases import gap_problems, uncapped
+from tests.encodings.gap.tiny_problems import gap_problems, uncapped
 from tests.scale import scaled
 from tests.xplain.tiny import PROFILE
 from xplain.encodings.gap import GapProblem
