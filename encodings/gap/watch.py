@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter
 
-from drex_runtime.errors import RecordError
+from drex_runtime.errors import LimitError, RecordError
 from xplain.encodings.gap.answer import Progress
 
 OnProgress = Callable[[Progress], None]
 EVERY = 0.2  # seconds between two reports of an upper bound that creeps down
+
+
+class TimeUpError(LimitError):
+    """The time limit was reached before there was anything to report; the message says what was being done."""
 
 
 class Watch:

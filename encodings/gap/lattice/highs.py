@@ -33,9 +33,11 @@ class Solved:
 
 def solve_with_highs(model: GapModel, seconds: float | None, note: Note) -> Solved:
     """Maximise within `seconds`; `note(lower, upper)` is told about better bounds as they are found."""
-    import highspy  # not at the top: it cannot live in a process with OR-tools
+    import highspy as library  # not at the top: it cannot live in a process with OR-tools
 
-    solver, lines = highspy.Highs(), list[str]()
+    highspy: Any = library
+    solver = highspy.Highs()  # prints its licence on creation; it cannot be told not to
+    lines = list[str]()
     options: dict[str, Any] = {"log_to_console": False, "mip_rel_gap": 0.0, "mip_abs_gap": 1 - 2 * TOLERANCE,
                                "threads": 1}
     if seconds is not None:

@@ -11,7 +11,7 @@ from xplain.encodings.gap.lattice.model import GapModel, gap_model
 from xplain.encodings.gap.lattice.policy_side import policy_network
 from xplain.encodings.gap.lattice.schedule_side import schedule_network
 from xplain.encodings.gap.problem import GapProblem
-from xplain.encodings.gap.watch import OnProgress, Watch
+from xplain.encodings.gap.watch import OnProgress, TimeUpError, Watch
 from xplain.encodings.steps.inputs import InputSpace
 
 SOLVERS = ("auto", "highs")
@@ -53,7 +53,15 @@ def maximize(problem: GapProblem, solver: str = "auto", seconds: float | None = 
     if next(arrival_sequences(problem.space), None) is None:
         return GapAnswer("lattice", "highs", "infeasible", None, None, None, watch.elapsed,
                          "no workload of the space has its requests in (arrival, id) order")
-    model = network(problem, watch)
+    try:
+        model = network(problem, watch)
+    except TimeUpError as error:
+        return GapAnswer("lattice", "highs", "time-limit", None, None, None, watch.elapsed, str(error))
+    if not model.bits:  # nothing is open: no ramps, or no token but those of prefills
+        only = problem.replay(_workload(problem.space, model, ()))
+        watch.note(only.gap, only.gap)
+        return GapAnswer("lattice", "highs", "proved", only, only.gap, "exact", watch.elapsed,
+                         "the space has one workload", tuple(watch.reports))
     made = watch.elapsed
     solved = solve_with_highs(model, watch.remaining(), watch.note)
     detail = f"{model.size}, made in {made:.2f} s; HiGHS: {solved.status}"

@@ -29,14 +29,14 @@ def _lines(model: GapModel, pure_integer: bool) -> Iterator[str]:
         for k in range(int(model.row_start[row]), int(model.row_start[row + 1])):
             entries[model.column[k]].append(f"{name} {model.value[k]}")
     last = len(model.columns) if pure_integer else len(model.bits)
-    yield " MARKER MARKER 'MARKER' 'INTORG'"
+    yield " MARKER 'MARKER' 'INTORG'"
     for j, name in enumerate(model.columns):
         if j == last:
-            yield " MARKER MARKER 'MARKER' 'INTEND'"
+            yield " MARKER 'MARKER' 'INTEND'"
         for entry in (f"minus_gap {-model.cost[j]}", *entries[j]):
             yield f" {name} {entry}"
     if last == len(model.columns):
-        yield " MARKER MARKER 'MARKER' 'INTEND'"
+        yield " MARKER 'MARKER' 'INTEND'"
     yield "RHS"
     yield f" RHS minus_gap {model.offset}"  # the negative of the constant that is added
     for name, low, high in zip(model.rows, model.row_low, model.row_high, strict=True):

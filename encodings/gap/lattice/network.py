@@ -1,8 +1,8 @@
 """Unit flows through states: what both sides of the gap become.
 
 An *input bit* (i, t, s): token t of request i exits at ramp s or before. An arc may need bits to be on or off. A path
-from the root to the end meets each bit at most once (a token comes by a ramp once), so the arcs that need a bit on carry
-at most `bit` in sum, those that need it off at most `1 - bit`.
+from the root to the end meets each bit at most once (a token comes by a ramp once), so the arcs that need a bit on
+carry at most `bit` in sum, those that need it off at most `1 - bit`.
 """
 
 from __future__ import annotations

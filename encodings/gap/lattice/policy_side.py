@@ -20,7 +20,7 @@ from xplain.encodings.gap.lattice.memory import Memory
 from xplain.encodings.gap.lattice.network import END, Arc, Bit, Builder, Gate, Network
 from xplain.encodings.gap.lattice.reduction import reduced
 from xplain.encodings.gap.lattice.spans import cost_of
-from xplain.encodings.gap.watch import Watch
+from xplain.encodings.gap.watch import TimeUpError, Watch
 from xplain.encodings.steps.inputs import InputSpace
 from xplain.encodings.steps.rules import EXCLUDED
 
@@ -30,8 +30,8 @@ MAX_NODES = 200_000
 def policy_network(policy: BoundPolicy, space: InputSpace, objective: Objective, watch: Watch) -> Network:
     """The network of `policy`, equivalent states merged.
 
-    Raises PolicyError if it idles for ever (naming the depths) or forces exits, LimitError past MAX_NODES states or
-    the watch's time.
+    Raises PolicyError if it idles for ever (naming the depths) or forces exits, LimitError past MAX_NODES states,
+    TimeUpError past the watch's time.
     """
     for rules in policy.rules.ramp:
         for rule in rules:
@@ -70,7 +70,7 @@ class _Execution:
                 raise LimitError(f"lattice: policy {self.policy.policy.name} has more than {MAX_NODES} states over "
                                  "this space; take fewer requests or tokens, or another method")
             if self.watch.is_over:
-                raise LimitError(f"lattice: the time was up after {done} states of policy {self.policy.policy.name}")
+                raise TimeUpError(f"the time was up after {done} states of policy {self.policy.policy.name}")
             self._expand(done)
             done += 1
         return Network(len(self.states), root, tuple(self.builder.arcs))

@@ -1,10 +1,10 @@
 """All schedules over all depths as one network: the optimum is its cheapest open path.
 
-A node is a device at rest: each request's position and, while somebody is still to arrive, the clock. An arc is PREFILL,
-IDLE, or a launch: rows of a pool, rows that join at the ramps it passes, and the segment after which it ends. Only the
-last ramp of a launch is consulted: consulting one and going on pays the ramp, and the fill of the rows that stay, for
-the same completions as passing it by (ready rows are as ready at the next ramp). At that ramp the ready rows leave and
-the others are parked; the arc needs the bits of both.
+A node is a device at rest: each request's position and, while somebody is still to arrive, the clock. An arc is
+PREFILL, IDLE, or a launch: rows of a pool, rows that join at the ramps it passes, and the segment after which it ends.
+Only the last ramp of a launch is consulted: consulting one and going on pays the ramp, and the fill of the rows that
+stay, for the same completions as passing it by (ready rows are as ready at the next ramp). At that ramp the ready rows
+leave and the others are parked; the arc needs the bits of both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from drex_runtime.records import CostProfile, ServerConfig
 from drex_runtime.scheduling.state import Objective
 from xplain.encodings.gap.lattice.network import END, Arc, Builder, Gate, Network
 from xplain.encodings.gap.lattice.spans import spent
-from xplain.encodings.gap.watch import Watch
+from xplain.encodings.gap.watch import TimeUpError, Watch
 from xplain.encodings.steps.inputs import InputSpace
 
 MAX_ARCS = 2_000_000
@@ -38,7 +38,7 @@ class Rest:
 
 def schedule_network(space: InputSpace, profile: CostProfile, config: ServerConfig, objective: Objective,
                      watch: Watch) -> Network:
-    """The network of all schedules. LimitError past MAX_ARCS or the watch's time."""
+    """The network of all schedules. LimitError past MAX_ARCS, TimeUpError past the watch's time."""
     return _Schedules(space, profile, config, objective, watch).network()
 
 
@@ -66,7 +66,7 @@ class _Schedules:
         arcs: list[Arc] = []
         while done < len(self.states):
             if self.watch.is_over:
-                raise LimitError(f"lattice: the time was up after {done} states of schedules")
+                raise TimeUpError(f"the time was up after {done} states of schedules")
             best: dict[tuple[int, tuple[Gate, ...]], int] = {}
             for head, cost, gates in self._leaving(self.states[done]):
                 key = (head, gates)
