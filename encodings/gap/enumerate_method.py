@@ -3,13 +3,15 @@
 Each workload has an upper bound on its gap: H(x), from the compiled simulator, less a lower bound of the optimum.
 Candidates stand in a heap by that bound; the first one gets a better lower bound, by larger parts of the workload
 (`enumeration.optima`), in the end by exact search. When the best gap known is no less than the first bound in the
-heap, it is the largest. All arithmetic is in integers.
+heap, it is the largest. All arithmetic is in integers. Workloads that are the same to the clairvoyant (it does not mind
+who has which depths, a policy with a cap does) share an optimum: only the one that costs the policy most stays.
 """
 
 from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 
@@ -64,6 +66,14 @@ def described(workload: Workload) -> str:
                      f"{'-'.join(map(str, each.depths))}" for each in workload.requests)
 
 
+@dataclass(frozen=True)
+class Dearest:
+    """Workloads and what they cost the policy."""
+
+    block: Block
+    costs: Int
+
+
 @dataclass
 class _Search:
     problem: GapProblem
@@ -94,20 +104,25 @@ class _Search:
 
     def run(self) -> Stopped:
         """List, then settle; why it stopped."""
-        for block in self.orbits.blocks(BLOCK):
-            if self.watch.is_over:
-                return "time-limit"
-            self._take(block)
-            if not self._settle(once=True):  # an incumbent lets the next blocks be cut
-                return "time-limit"
+        for _, blocks in groupby(self.orbits.blocks(BLOCK), lambda block: block.arrivals):
+            dearest: Dearest | None = None
+            for block in blocks:
+                if self.watch.is_over:
+                    return "time-limit"
+                found = self._run_policies(block)
+                dearest = found if dearest is None or found is None else self._merged(dearest, found)
+            if dearest is not None:
+                self._push(dearest)
+                if not self._settle(once=True):  # an incumbent lets the next candidates be cut
+                    return "time-limit"
         self.complete = True
         if not self._settle(once=False):
             return "time-limit"
         return "proved" if self.lower is not None else "infeasible"
 
     # ---- listing ------------------------------------------------------------------------------------------
-    def _take(self, block: Block) -> None:
-        """Run the policy on a block; put what may beat the incumbent on the heap."""
+    def _run_policies(self, block: Block) -> Dearest | None:
+        """Run the policy on a block. None if the benchmark is a policy too: then the gaps are known at once."""
         self.seen += len(block.choices)
         template = CompiledWorkload.of(self.orbits.template(block.arrivals))
         costs = self._costs(self._policy, template, block)
@@ -116,7 +131,27 @@ class _Search:
             at = int(gaps.argmax())
             if self.lower is None or gaps[at] > self.lower:
                 self._improve(int(gaps[at]), self.orbits.workload(block.arrivals, block.choices[at].tolist()))
-            return
+            return None
+        return self._merged(Dearest(block, costs))
+
+    def _merged(self, *parts: Dearest) -> Dearest:
+        """Of workloads that are the same to the clairvoyant, the one with the largest cost."""
+        arrivals = parts[0].block.arrivals
+        choices = np.concatenate([each.block.choices for each in parts])
+        costs = np.concatenate([each.costs for each in parts])
+        if len(arrivals) > self.problem.config.max_num_seqs:  # who waits for a place depends on ids
+            return Dearest(Block(arrivals, choices), costs)
+        same = choices.copy()
+        for group in self.orbits.alike(arrivals):
+            same[:, group] = np.sort(same[:, group], axis=1)
+        order = np.lexsort((-costs, *same.T))
+        same = same[order]
+        first = order[np.concatenate([[True], (same[1:] != same[:-1]).any(axis=1)])]
+        return Dearest(Block(arrivals, choices[first]), costs[first])
+
+    def _push(self, dearest: Dearest) -> None:
+        """Put what may beat the incumbent on the heap."""
+        block, costs = dearest.block, dearest.costs
         bounds, tried = costs - self._first_bound(block), -self.sizes[0]
         kept = np.arange(len(bounds)) if self.lower is None else np.flatnonzero(bounds > self.lower)
         index = len(self.blocks)

@@ -57,7 +57,7 @@ class Optima:
             lower = max(parts.values())
         else:
             full = [value for mask, value in parts.items() if mask.bit_count() == size]
-            lower = max(-(-sum(full) // comb(num - 1, size - 1)), _best_partition(parts, num))
+            lower = max(-(-sum(full) // comb(num - 1, size - 1)), _best_partition(parts, num, size))
         return Interval(lower, 2**62)
 
     def optimum(self, items: tuple[Item, ...]) -> Interval:
@@ -87,22 +87,17 @@ def _parts(num: int, size: int) -> list[tuple[int, tuple[int, ...]]]:
             for rows in combinations(range(num), count)]
 
 
-def _best_partition(parts: dict[int, int], num: int) -> int:
-    """The largest sum over disjoint parts."""
+def _best_partition(parts: dict[int, int], num: int, size: int) -> int:
+    """The largest sum over disjoint parts of at most `size` rows."""
     best = [0] * (1 << num)
     for mask in range(1, 1 << num):
-        lowest = mask & -mask
-        best[mask] = max(parts[part] + best[mask ^ part] for part in _parts_of(mask, lowest) if part in parts)
+        best[mask] = max(parts[part] + best[mask ^ part] for part in _parts_of(mask, size))
     return best[-1]
 
 
-@lru_cache(maxsize=4096)
-def _parts_of(mask: int, lowest: int) -> tuple[int, ...]:
-    """Subsets of `mask` that hold its lowest bit."""
-    rest = mask ^ lowest
-    found, part = [], rest
-    while True:
-        found.append(part | lowest)
-        if not part:
-            return tuple(found)
-        part = (part - 1) & rest
+@lru_cache(maxsize=2**14)
+def _parts_of(mask: int, size: int) -> tuple[int, ...]:
+    """Subsets of `mask` of at most `size` bits that hold its lowest bit."""
+    lowest = mask & -mask
+    others = [1 << i for i in range(mask.bit_length()) if mask >> i & 1 and 1 << i != lowest]
+    return tuple(lowest + sum(chosen) for count in range(size) for chosen in combinations(others, count))

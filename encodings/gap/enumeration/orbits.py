@@ -120,6 +120,14 @@ class Orbits:
                                                                     strict=True))]
         return Workload.of(self.space.num_segments, requests, tick=self.space.tick)
 
+    def alike(self, arrivals: tuple[int, ...]) -> list[Group]:
+        """Positions that are interchangeable for the clairvoyant, if its N places suffice for all: it takes any subset
+        of a pool, whatever the ids, and dues are nothing to its objectives."""
+        groups: dict[tuple[range, int, int], list[int]] = {}
+        for i, (each, arrival) in enumerate(zip(self.space.requests, arrivals, strict=True)):
+            groups.setdefault((self.strings_of[i], each.prompt_tokens, arrival), []).append(i)
+        return [tuple(group) for group in groups.values()]
+
     def _groups(self, arrivals: tuple[int, ...]) -> list[Group]:
         """Positions that are interchangeable."""
         if not self.symmetric:

@@ -32,7 +32,7 @@ def test_it_is_the_largest_gap_over_every_workload() -> None:
         try:
             expected = largest_gap(problem)
         except PolicyError as error:
-            with pytest.raises(PolicyError, match="idles for ever|ramp rule"):
+            with pytest.raises(PolicyError, match=r"idles for ever|ramp rule"):
                 maximize(problem)
             seen[type(error).__name__] += 1
             continue
@@ -47,7 +47,8 @@ def test_it_is_the_largest_gap_over_every_workload() -> None:
                      "by orbits": "exchanging" in answer.detail})
     print(seen)
     quota.require(scaled(8, 100), ("batch_max < n", "N < n", "arrivals", "prompts", "K = 2"))
-    assert min(seen[name] for name in ("makespan", "total-completion", "policy benchmark", "by orbits")) >= scaled(5, 60)
+    assert min(seen[name] for name in ("makespan", "total-completion", "policy benchmark",
+                                       "by orbits")) >= scaled(5, 60)
 
 
 def test_orbits_are_all_there_is_where_symmetry_is_claimed() -> None:
@@ -88,12 +89,11 @@ def test_caps_switch_symmetry_off_for_a_reason() -> None:
     assert "batch_max = 2 is below the 3 requests" in maximize(problem).detail
 
 
-@pytest.mark.parametrize(("changes", "why"), [
-    ({"batch_max": 2}, "batch_max = 2"), ({"places": 2}, "max_num_seqs = 2"), ({"batch_limit": 2}, "batch_limit of drex, 2"),
-    ({}, None)])
-def test_what_stands_against_symmetry_is_named(changes: dict[str, int], why: str | None) -> None:
-    found = obstacle_to_symmetry(tiny_problem("drex", 3, 2, **changes))
-    assert found is None if why is None else why in (found or "")
+def test_what_stands_against_symmetry_is_named() -> None:
+    assert "batch_max = 2" in str(obstacle_to_symmetry(tiny_problem("drex", 3, 2, batch_max=2)))
+    assert "max_num_seqs = 2" in str(obstacle_to_symmetry(tiny_problem("drex", 3, 2, places=2)))
+    assert "batch_limit of drex, 2" in str(obstacle_to_symmetry(tiny_problem("drex", 3, 2, batch_limit=2)))
+    assert obstacle_to_symmetry(tiny_problem("drex", 3, 2)) is None
 
 
 def _permuted(workload: Workload, order: tuple[int, ...]) -> Workload:

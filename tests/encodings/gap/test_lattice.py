@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import highspy
 import pytest
@@ -109,7 +110,7 @@ def test_the_mps_file_is_the_same_program(pure_integer: bool, tmp_path: Path) ->
     problem = tiny_problem("drex", 3, 2, batch_max=2)
     model = network(problem)
     write_mps(model, tmp_path / "gap.mps", pure_integer=pure_integer)
-    solver = highspy.Highs()
+    solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
     solver.setOptionValue("output_flag", False)
     solver.readModel(str(tmp_path / "gap.mps"))
     solver.run()
