@@ -13,7 +13,7 @@ from xplain.encodings.gap.enumeration.orbits import Orbits, obstacle_to_symmetry
 from xplain.encodings.gap.problem import GapProblem
 from xplain.encodings.gap.watch import OnProgress
 
-ENUMERABLE = 200_000  # workloads; above that a proof by enumeration takes minutes
+ENUMERABLE = 2_000_000  # workloads; measured: minutes at most (examples/benchmarks/results/proved_gaps.md)
 
 
 class Maximize(Protocol):

@@ -91,7 +91,8 @@ class Timed:
 def measure(setting: Setting, policy: str, method: str, solver: str, seconds: float) -> Timed:
     """Warm up, then one timed run in this process."""
     try:
-        maximize(Setting(2, 1, setting.cap, setting.objective, setting.ramps).problem(policy), method, solver, seconds)
+        warm_up = Setting(2, 1, min(2, setting.cap), setting.objective, setting.ramps)
+        maximize(warm_up.problem(policy), method, solver, seconds)
         began, cpu = time.perf_counter(), time.process_time()
         answer = maximize(setting.problem(policy), method, solver, seconds)
         return Timed(answer.stopped, answer.lower, answer.upper, time.perf_counter() - began,

@@ -35,7 +35,8 @@ class Optima:
 
     def __init__(self, problem: GapProblem, watch: Watch) -> None:
         self.problem, self.watch, self.solved = problem, watch, 0
-        self._known: dict[tuple[Item, ...], Interval] = {}
+        self._known: dict[tuple[Item, ...], Interval] = {}  # by what the optimum depends on
+        self._asked: dict[tuple[Item, ...], Interval] = {}
         self._total = problem.objective == "total-completion"
         requests = problem.space.requests
         self._parts = problem.config.max_num_seqs >= len(requests) or not any(each.prompt_tokens for each in requests)
@@ -62,6 +63,14 @@ class Optima:
 
     def optimum(self, items: tuple[Item, ...]) -> Interval:
         """The optimum of these requests alone, from clock 0."""
+        asked = self._asked.get(items)
+        if asked is None:
+            asked = self._searched(items)
+            if asked.proved:
+                self._asked[items] = asked
+        return asked
+
+    def _searched(self, items: tuple[Item, ...]) -> Interval:
         shift = min(item[0] for item in items)
         key = tuple((arrival - shift, prompt, depths) for arrival, prompt, depths in items)
         if len(key) <= self.problem.config.max_num_seqs:

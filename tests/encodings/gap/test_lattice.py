@@ -151,6 +151,17 @@ def test_a_policy_that_idles_for_ever_is_reported_with_its_depths() -> None:
         maximize(tiny_problem(idler(), 2, 3))
 
 
+def test_a_time_limit_leaves_a_replayed_witness_and_a_bound() -> None:
+    problem = tiny_problem("drex", 3, 3, batch_max=2)
+    best = enumerate_method.maximize(problem).lower
+    for seconds in (0.3, 0.5, 1.0, 2.0):
+        answer = maximize(problem, seconds=seconds)
+        assert best is not None
+        assert answer.lower is None or answer.lower <= best
+        assert answer.upper is None or answer.upper >= best
+        assert answer.proved == (answer.lower == answer.upper == best)
+
+
 def test_no_time_is_said_to_be_no_proof() -> None:
     answer = maximize(tiny_problem("drex", 2, 2), seconds=0)
     assert (answer.stopped, answer.lower, answer.upper) == ("time-limit", None, None)
