@@ -28,6 +28,7 @@ from xplain.encodings.gap.problem import GapProblem
 from xplain.encodings.gap.watch import OnProgress, Watch
 
 BLOCK = 2**14  # workloads between two looks at the clock
+MERGED_AT_ONCE = 32  # blocks
 SOLVERS = ("auto", "enumeration")
 
 
@@ -105,14 +106,15 @@ class _Search:
     def run(self) -> Stopped:
         """List, then settle; why it stopped."""
         for _, blocks in groupby(self.orbits.blocks(BLOCK), lambda block: block.arrivals):
-            dearest: Dearest | None = None
+            found: list[Dearest] = []
             for block in blocks:
                 if self.watch.is_over:
                     return "time-limit"
-                found = self._run_policies(block)
-                dearest = found if dearest is None or found is None else self._merged(dearest, found)
-            if dearest is not None:
-                self._push(dearest)
+                found += self._run_policies(block)
+                if len(found) >= MERGED_AT_ONCE:
+                    found = [self._merged(found)]
+            if found:
+                self._push(self._merged(found))
                 if not self._settle(once=True):  # an incumbent lets the next candidates be cut
                     return "time-limit"
         self.complete = True
@@ -121,8 +123,8 @@ class _Search:
         return "proved" if self.lower is not None else "infeasible"
 
     # ---- listing ------------------------------------------------------------------------------------------
-    def _run_policies(self, block: Block) -> Dearest | None:
-        """Run the policy on a block. None if the benchmark is a policy too: then the gaps are known at once."""
+    def _run_policies(self, block: Block) -> list[Dearest]:
+        """Run the policy on a block. Nothing if the benchmark is a policy too: then the gaps are known at once."""
         self.seen += len(block.choices)
         template = CompiledWorkload.of(self.orbits.template(block.arrivals))
         costs = self._costs(self._policy, template, block)
@@ -131,10 +133,10 @@ class _Search:
             at = int(gaps.argmax())
             if self.lower is None or gaps[at] > self.lower:
                 self._improve(int(gaps[at]), self.orbits.workload(block.arrivals, block.choices[at].tolist()))
-            return None
-        return self._merged(Dearest(block, costs))
+            return []
+        return [Dearest(block, costs)]
 
-    def _merged(self, *parts: Dearest) -> Dearest:
+    def _merged(self, parts: list[Dearest]) -> Dearest:
         """Of workloads that are the same to the clairvoyant, the one with the largest cost."""
         arrivals = parts[0].block.arrivals
         choices = np.concatenate([each.block.choices for each in parts])

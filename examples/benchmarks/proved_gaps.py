@@ -69,7 +69,7 @@ class Setting:
 OBJECTIVES: tuple[Objective, ...] = ("makespan", "total-completion")
 SETTINGS = tuple(
     setting for objective in OBJECTIVES for setting in (
-        Setting(2, 2, 1, objective), Setting(3, 2, 2, objective), Setting(3, 2, 2, objective, ramps=2),
+        Setting(2, 2, 2, objective), Setting(3, 2, 2, objective), Setting(3, 2, 2, objective, ramps=2),
         Setting(3, 3, 2, objective), Setting(3, 3, 2, objective, grid=True), Setting(4, 3, 2, objective),
         Setting(4, 4, 2, objective), Setting(5, 4, 3, objective), Setting(6, 4, 6, objective),
         Setting(8, 4, 8, objective)))
