@@ -203,4 +203,5 @@ def _entry(fingerprint: str) -> Callable[..., None]:
     return cast(Callable[..., None], numba.njit(**options)(run))
 
 
-run = _entry(_fingerprint())
+FINGERPRINT = _fingerprint()  # for other entries into these kernels
+run = _entry(FINGERPRINT)
