@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from typing import Protocol, cast
@@ -25,15 +24,16 @@ class Maximize(Protocol):
 
 
 # Imported when chosen: solvers are heavy, and some do not live in one process with others.
-METHODS = {"enumerate": "xplain.encodings.gap.enumerate_method", "lattice": "xplain.encodings.gap.lattice",
-           "steps": "xplain.encodings.gap.steps_method", "smt": "xplain.encodings.gap.smt_method"}
+METHODS = {"enumerate": ("enumerate_method", "maximize"), "lattice": ("lattice", "maximize"),
+           "steps": ("steps_method", "by_steps"), "smt": ("smt_method", "by_smt")}
 
 
 def method_named(name: str) -> Maximize:
     """The method's function. LimitError for a name that is none."""
     if name not in METHODS:
         raise LimitError(f"method = {name}: expected auto, {', '.join(METHODS)}")
-    return cast(Callable[..., GapAnswer], import_module(METHODS[name]).maximize)
+    module, function = METHODS[name]
+    return cast(Maximize, getattr(import_module(f"xplain.encodings.gap.{module}"), function))
 
 
 def maximize(problem: GapProblem, method: str = "auto", solver: str = "auto", seconds: float | None = None,

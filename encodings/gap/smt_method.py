@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import z3
 
+from drex_runtime.errors import LimitError
 from xplain.encodings.gap.answer import GapAnswer, Stopped
 from xplain.encodings.gap.model import GapModel, gap_model
 from xplain.encodings.gap.problem import GapProblem
-from xplain.encodings.gap.witness import OnProgress, Witness
+from xplain.encodings.gap.watch import OnProgress
+from xplain.encodings.gap.witness import Witness
 from xplain.encodings.terms import TermError
 from xplain.encodings.terms.smt import SmtModel
 
@@ -20,15 +22,17 @@ RISE = 8  # after the first "yes" the next level lies this part of the gap highe
 LEAST = 1.0  # seconds below which a query is not cut further
 
 
-def by_smt(problem: GapProblem, *, seconds: float | None = None, query_seconds: float | None = None,
+def by_smt(problem: GapProblem, *, solver: str = "auto", seconds: float | None = None, query_seconds: float | None = None,
            at_least: int | None = None, on_progress: OnProgress | None = None, seed: int = 0, samples: int = SAMPLES,
            symmetry: bool = True) -> GapAnswer:
     """The largest gap in ticks; with `at_least` only whether there is one of that size.
 
     `seconds` (None: no limit) for everything, `query_seconds` for each query (None: half of what is left, so that one
-    hard level does not take it all). Raises ReplayMismatch; PolicyError and LimitError for what the encodings do not
+    hard level does not take it all). `solver` is z3 ("auto"): LimitError for another. Raises ReplayMismatch; PolicyError and LimitError for what the encodings do not
     model. Terms beyond 2^62 end in an answer that says so.
     """
+    if solver not in ("auto", "z3"):
+        raise LimitError(f"solver = {solver}: method smt asks z3; leave the solver out")
     witness = Witness(problem, on_progress)
     witness.sample(samples, seed, seconds)
     if at_least is not None and witness.lower is not None and witness.lower >= at_least:

@@ -12,7 +12,8 @@ from drex_runtime.errors import LimitError
 from xplain.encodings.gap.answer import GapAnswer, Stopped
 from xplain.encodings.gap.model import GapModel, gap_model
 from xplain.encodings.gap.problem import GapProblem
-from xplain.encodings.gap.witness import OnProgress, Witness
+from xplain.encodings.gap.watch import OnProgress
+from xplain.encodings.gap.witness import Witness
 from xplain.encodings.solvers import SolverName, SolverProgress, SolverResult, solve
 from xplain.encodings.terms import TermError
 from xplain.encodings.terms.milp import MilpModel

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
 from time import perf_counter
 
@@ -13,10 +12,10 @@ from xplain.encodings.gap.answer import GapAnswer, Method, Progress, Proof, Stop
 from xplain.encodings.gap.mismatch import ReplayMismatch
 from xplain.encodings.gap.problem import GapProblem, ReplayedGap
 from xplain.encodings.gap.service import least_cost
+from xplain.encodings.gap.watch import OnProgress
 from xplain.encodings.steps.listing import random_workload
 
 DRAWN = 10  # workloads drawn for one that is replayed
-OnProgress = Callable[[Progress], None]
 
 
 class Witness:
