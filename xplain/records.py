@@ -326,7 +326,8 @@ class WorstCase:
 
     The largest gap lies in `lower`..`upper`: `lower` is the gap of a replayed workload (`arrivals`, `depths`; both
     empty: none found), `upper` None means that nothing is proved. `proof`: `exact` (integers) or `floating-point`, how
-    far `upper` can be trusted. `inputs`: workloads in the space, those equal but for names counted once. `stopped`: "proved" only if the two meet, else why not. `progress`: (seconds, lower, upper).
+    far `upper` can be trusted. `inputs`: workloads in the space, those equal but for names counted once. `stopped`:
+    "proved" only if the two meet, else why not. `progress`: (seconds, lower, upper).
     Source: `encodings.gap.GapAnswer`.
     """
 

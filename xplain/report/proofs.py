@@ -48,7 +48,7 @@ def label(case: WorstCase) -> str:
     by_itself = case.method == "enumerate" or not case.solver
     who = METHODS.get(case.method, case.method) if by_itself else SOLVERS.get(case.solver, case.solver)
     kind = "no bound" if case.upper is None else "bound only"
-    arithmetic = " in floating point" if case.upper is not None and case.proof == "floating-point" else ""
+    arithmetic = ", in floating point" if case.upper is not None and case.proof == "floating-point" else ""
     return f"{kind}{arithmetic}: {who} {STOPPED.get(case.stopped, case.stopped)}"
 
 

@@ -3,7 +3,8 @@
 Samples of the other methods are its observations too. Its cost per proposal grows with them, so of the samples known at
 its first turn it takes the best OBSERVED_BEST and OBSERVED_OTHERS of the others, evenly; later ones it takes only where
 they improve on the incumbent. Dimensions of few values are categories, the others shares of their range, whole or not:
-optuna's own whole dimensions cost several times as much per proposal. Source: Bergstra, Bardenet, Bengio and Kegl (2011).
+optuna's own whole dimensions cost several times as much per proposal. Source: Bergstra, Bardenet, Bengio and Kegl
+(2011).
 """
 
 from __future__ import annotations
