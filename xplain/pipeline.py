@@ -21,6 +21,7 @@ from rich.console import Console
 from drex_runtime.policies import Policy, bind
 from drex_runtime.policies.show import policy_view
 from drex_runtime.records import CostProfile, ServerConfig, Workload, save_profile, save_workload
+from xplain import worst_case
 from xplain.conclude import conclude
 from xplain.explain.regret import attribute_run, summarise
 from xplain.explain.values import ReferenceValues
@@ -49,7 +50,6 @@ from xplain.run_folder import new_run_folder, save_analysis, save_samples
 from xplain.search import Budget, SearchOutcome, portfolio
 from xplain.tuning.tune import Plan, tune
 from xplain.tuning.write import write_tuned
-from xplain.worst_case import Means, worst_cases
 
 # Shares of the budget; what is left goes to held-out sampling, regions and the report.
 SEARCH_SHARE, EXACT_SHARE, PROOF_SHARE, TUNING_SHARE = 0.25, 0.1, 0.05, 0.35
@@ -78,9 +78,11 @@ def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tel
             save_workload(folder / TRACE_FILE, trace)
         operating, exact = operating_problem(request, profile, trace), exact_problem(request, profile)
         warm_up(operating, exact, tell)
+        tell("exact scale: first proof (compiles its kernels once per installation)")
+        worst_case.warm_up(exact, request.method)
         wide = search(operating, request, SEARCH_SHARE, tell)
         small = search(exact, request, EXACT_SHARE, tell)
-        worst, unproved = worst_cases(exact, proof_means(request), small.samples, tell)
+        worst, unproved = worst_case.worst_cases(exact, proof_means(request), small.samples, tell)
         held_out = sample_held_out(operating, request, tell)
         regions = find_regions(operating, wide.samples, held_out, request.threshold, request.seed,
                                subject=operating.heuristic.name)
@@ -114,13 +116,13 @@ def search(problem: Problem, request: AnalysisRequest, share: float, tell: Tell)
     return portfolio(problem, budget, request.seed, jobs=request.jobs, progress=progress)
 
 
-def proof_means(request: AnalysisRequest) -> Means:
+def proof_means(request: AnalysisRequest) -> worst_case.Means:
     """How the worst case of the exact scale is proved: within a share of the budget, or up to a number of workloads.
 
     A MILP or SMT solver has no count to be bounded by: it gets the seconds in either case.
     """
     counted = request.evaluations is not None and request.method in ("auto", "enumerate")
-    return Means(request.method, request.solver, None if counted else request.budget * PROOF_SHARE)
+    return worst_case.Means(request.method, request.solver, None if counted else request.budget * PROOF_SHARE)
 
 
 def sample_held_out(problem: OperatingProblem, request: AnalysisRequest, tell: Tell) -> tuple[Sample, ...]:

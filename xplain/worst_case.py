@@ -67,6 +67,15 @@ def require_solver(name: str) -> None:
     chosen(name)
 
 
+def warm_up(problem: ExactProblem, method: ProofMethod) -> None:
+    """Compile what enumeration runs on, by enumerating two requests of one token; nothing to do for other methods."""
+    if method not in ("auto", "enumerate"):
+        return
+    small = ExactProblem(problem.heuristic, problem.profile, problem.objective, problem.threshold,
+                         requests=min(2, problem.shape.requests), tokens=1, limits=problem.limits)
+    worst_cases(small, Means("enumerate", "auto", None), (), lambda _: None)
+
+
 def worst_cases(problem: ExactProblem, means: Means, samples: Sequence[Sample], tell: Tell,
                 maximize: Maximize | None = None) -> tuple[tuple[WorstCase, ...], tuple[str, ...]]:
     """What was proved or bounded, and in words what was not.

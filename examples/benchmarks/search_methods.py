@@ -2,8 +2,8 @@
 
 Every portfolio spends half of its evaluations on the same random samples (regions need unbiased ones); they differ in
 what the other half goes to. `old` is random search and annealing that keeps the exact scale's workloads at n x T, the
-portfolio before the others existed. Per scale and portfolio: the largest relative gap found, by seed; its mean; how often
-it is at least that of `old`; seconds per evaluation, the method's own thinking included.
+portfolio before the others existed. Per scale and portfolio: the largest relative gap found, by seed, and its mean; how
+often it is at least that of `old`; what the methods themselves take per input, evaluations left out.
 
     python examples/benchmarks/search_methods.py --out examples/benchmarks/results/search_methods.md
 """
@@ -85,8 +85,8 @@ class Row:
         """A line of the table."""
         wins = sum(gap >= before for gap, before in zip(self.gaps, old, strict=True))
         each = " ".join(f"{gap:.3f}" for gap in self.gaps)
-        return (f"| {self.scale} | {self.name} | {np.mean(self.gaps):.3f} | {np.median(self.gaps):.3f} | {min(self.gaps):.3f} "
-                f"| {wins} of {len(old)} | {self.thinking:.1f} | {each} |")
+        return (f"| {self.scale} | {self.name} | {np.mean(self.gaps):.3f} | {np.median(self.gaps):.3f} | "
+                f"{min(self.gaps):.3f} | {wins} of {len(old)} | {self.thinking:.1f} | {each} |")
 
 
 def portfolios(scale: Scale) -> Mapping[str, Shares]:
@@ -94,15 +94,14 @@ def portfolios(scale: Scale) -> Mapping[str, Shares]:
     alone: dict[str, Shares] = {f"{name} alone": {"random": 0.5, name: 0.5} for name in METHODS}
     return {OLD: {"random": 0.5, "annealing": 0.5}, **alone,
             "all four in equal shares": {"random": 0.5, **dict.fromkeys(METHODS, 0.125)},
-            "hill climbing and annealing": {"random": 0.5, "hill-climbing": 0.25, "annealing": 0.25},
-            "annealing and CMA-ES": {"random": 0.5, "annealing": 0.25, "cma-es": 0.25},
             "default": DEFAULT_SHARES[scale]}
 
 
 def problem_of(scale: Scale, profile: CostProfile, seed: int, resize: bool, args: argparse.Namespace) -> Problem:
     """The problem of an analysis with this seed."""
     if scale == "operating":
-        request = AnalysisRequest(args.subject, default_space(profile.max_rows), evaluations=args.evaluations, seed=seed)
+        request = AnalysisRequest(args.subject, default_space(profile.max_rows), evaluations=args.evaluations,
+                                  seed=seed)
         return operating_problem(request, profile)
     return ExactProblem(contender(args.subject), profile, "total-completion", 0.05, requests=args.requests,
                         tokens=args.tokens, limits=Limits(nodes=EXACT_NODES), resize=resize)
@@ -121,7 +120,8 @@ def measure(scale: Scale, profile: CostProfile, args: argparse.Namespace) -> lis
             gaps[name].append(outcome.worst.relative_gap)
             spent = sum(trace.seconds for trace in outcome.traces)
             thinking[name] += 1e3 * (spent - (problem.seconds - before)) / (args.evaluations / 2) / args.seeds
-        print(f"{scale}, seed {seed}: " + ", ".join(f"{name} {found[-1]:.3f}" for name, found in gaps.items()), flush=True)
+        print(f"{scale}, seed {seed}: " + ", ".join(f"{name} {found[-1]:.3f}" for name, found in gaps.items()),
+              flush=True)
     return [Row(scale, name, tuple(found), thinking[name]) for name, found in gaps.items()]
 
 
@@ -138,18 +138,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     profile = load_profile(args.profile)
-    lines = ["| scale | second half of the budget | mean of the largest gaps | median | least | at least old's | thinking, ms per "
-             "sought input | by seed |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| scale | second half of the budget | mean of the largest gaps | median | least | at least old's | "
+             "thinking, ms per sought input | by seed |", "|---|---|---|---|---|---|---|---|"]
     for scale in args.scale or SCALES:
         rows = measure(scale, profile, args)
         old = next(row for row in rows if row.name == OLD)
         lines += [row.text(old.gaps) for row in rows]
     shares = "; ".join(f"{scale}: " + ", ".join(f"{name} {share:g}" for name, share in DEFAULT_SHARES[scale].items())
                        for scale in SCALES)
-    text = (f"# Search methods: `{args.subject}` on `{profile.name}`\n\n{args.evaluations} evaluations each, half of them "
-            f"random; {args.seeds} seeds; exact scale {args.requests} x {args.tokens} against the optimum, operating scale "
-            f"against the better of no-exit and flush-now. A gap of 0.5 means half as long again. Default shares: {shares}.\n\n"
-            + "\n".join(lines) + "\n")
+    text = (f"# Search methods: `{args.subject}` on `{profile.name}`\n\n{args.evaluations} evaluations each, half of "
+            f"them random; {args.seeds} seeds; exact scale {args.requests} x {args.tokens} against the optimum, operating "
+            "scale against the better of no-exit and flush-now. A gap of 0.5 means half as long again.\n\n"
+            f"Default shares: {shares}.\n\n" + "\n".join(lines) + "\n")
     print(text)
     if args.out:
         write_atomic(args.out, text)

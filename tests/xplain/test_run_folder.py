@@ -85,6 +85,8 @@ def _without_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     analysis, samples = example()
     outcome = pipeline.SearchOutcome(samples, (), True)
     monkeypatch.setattr(pipeline, "warm_up", lambda *_: None)
+    monkeypatch.setattr(pipeline.worst_case, "warm_up", lambda *_: None)
+    monkeypatch.setattr(pipeline.worst_case, "worst_cases", lambda *_: ((), ()))
     monkeypatch.setattr(pipeline, "search", lambda *_: outcome)
     monkeypatch.setattr(pipeline, "sample_held_out", lambda *_: ())
     monkeypatch.setattr(pipeline, "find_regions", lambda *_, **__: ())

@@ -39,7 +39,7 @@ def listed(problem: GapProblem) -> list[Workload]:
 
 
 class ByHand:
-    """A `maximize` that replays everything; `stop_at`: spaces of so many requests are cut off with a bound 10 higher."""
+    """A `maximize` that replays everything; spaces of `stop_at` requests are cut off, the bound `slack` too high."""
 
     def __init__(self, stop_at: int = 99, slack: int = 10) -> None:
         self.stop_at, self.slack = stop_at, slack

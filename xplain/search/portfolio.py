@@ -28,10 +28,11 @@ from xplain.search.tpe import TreeParzen
 Shares = Mapping[Origin, float]
 METHODS: Mapping[Origin, Callable[[Problem, Incumbents, int], SearchMethod]] = {
     "hill-climbing": HillClimbing, "annealing": Annealing, "tpe": TreeParzen, "cma-es": CovarianceAdaptation}
-# Half of the samples stay unbiased: regions and shares are estimated from them.
+# Half of the samples stay unbiased: regions and shares are estimated from them. What goes to which method is chosen by
+# measurement: examples/benchmarks/results/search_methods.md.
 DEFAULT_SHARES: Mapping[Scale, Shares] = {
-    "operating": {"random": 0.5, "hill-climbing": 0.125, "annealing": 0.125, "tpe": 0.125, "cma-es": 0.125},
-    "exact": {"random": 0.5, "hill-climbing": 0.125, "annealing": 0.125, "tpe": 0.125, "cma-es": 0.125}}
+    "operating": {"random": 0.5, "hill-climbing": 0.36, "annealing": 0.06, "tpe": 0.02, "cma-es": 0.06},
+    "exact": {"random": 0.5, "hill-climbing": 0.2, "annealing": 0.04, "tpe": 0.22, "cma-es": 0.04}}
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,8 @@ def worst_cases() -> tuple[WorstCase, ...]:
     proved = WorstCase(
         "4 requests of 4 tokens, all at 0", 4, 4, False, 3_876, "enumerate", "enumeration", "proved", "exact", 104_000,
         104_000, 304_000, 200_000, (0, 0, 0, 0), ((1, 1, 1, 1), (2, 2, 1, 1), (1, 2, 2, 1), (2, 2, 2, 2)), 0.31,
-        "3876 workloads up to exchanging requests; 212 exact searches", ((0.02, 88_000, None), (0.31, 104_000, 104_000)))
+        "3876 workloads up to exchanging requests; 212 exact searches",
+        ((0.02, 88_000, None), (0.31, 104_000, 104_000)))
     floating = replace(proved, space="3 requests of 4 tokens, all at 0", requests=3, inputs=816, method="lattice",
                        solver="HiGHS 1.11", proof="floating-point", detail="states generated", progress=())
     bounded = replace(proved, space="3 requests of 4 tokens, each arriving at 0 or up to 4 steps of 28.6 ms later",
