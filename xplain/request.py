@@ -70,10 +70,10 @@ class AnalysisRequest:
         if self.objective not in ("total-completion", "makespan"):
             raise RecordError("analysis", "objective", self.objective, "total-completion or makespan (the exact scale "
                               "has no proof for misses)")
-        for name, value, known in (("method", self.method, get_args(ProofMethod)),
-                                   ("solver", self.solver, get_args(ProofSolver))):
-            if value not in known:
-                raise RecordError("analysis", name, value, f"one of {', '.join(known)}")
+        for name, chosen, known in (("method", self.method, get_args(ProofMethod)),
+                                    ("solver", self.solver, get_args(ProofSolver))):
+            if chosen not in known:
+                raise RecordError("analysis", name, chosen, f"one of {', '.join(known)}")
         if self.solver != "auto" and self.method not in ("auto", "milp"):
             raise RecordError("analysis", "solver", self.solver, f"no solver, method {self.method} uses none of them")
         if self.seed < 0:

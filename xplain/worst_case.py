@@ -60,7 +60,7 @@ class Rung:
     text: str
 
 
-def require_solver(name: str) -> None:
+def require_solver(name: ProofSolver) -> None:
     """SolverMissing, a line that says what to install, if a solver asked for by name is not there."""
     from xplain.encodings.solvers.choose import chosen
 
@@ -141,8 +141,6 @@ def _one(problem: ExactProblem, rung: Rung, means: Means, samples: Sequence[Samp
          maximize: Maximize | None) -> WorstCase:
     from xplain.encodings.gap import GapProblem
 
-    if maximize is None:
-        from xplain.encodings.gap.auto import maximize
     gap = GapProblem(space_of(problem, rung), problem.bound, objective=problem.objective)
 
     def told(progress: Progress) -> None:
@@ -150,7 +148,7 @@ def _one(problem: ExactProblem, rung: Rung, means: Means, samples: Sequence[Samp
         known = "none" if progress.lower is None else duration(progress.lower, problem.profile.tick)
         tell(f"worst case of {rung.text}: largest gap {known}, bound {bound}")
 
-    answer = _answer(gap, means, told, maximize)
+    answer = _answer(gap, means, told, maximize or _by_size())
     case = WorstCase(
         rung.text, rung.requests, rung.tokens, rung.open_arrivals, rung.inputs, answer.method, answer.solver,
         answer.stopped, answer.proof, None, answer.upper, None, None, (), (), answer.seconds, answer.detail,
@@ -158,6 +156,13 @@ def _one(problem: ExactProblem, rung: Rung, means: Means, samples: Sequence[Samp
     if answer.witness is not None:
         case = _with_witness(case, answer.witness.workload, answer.witness.heuristic, answer.witness.benchmark)
     return _with_samples(case, problem, samples)
+
+
+def _by_size() -> Maximize:
+    """The method that picks one by the size of the space, imported when it is needed: solvers are heavy."""
+    from xplain.encodings.gap.auto import maximize
+
+    return maximize
 
 
 def _answer(gap: GapProblem, means: Means, told: Callable[[Progress], None], maximize: Maximize) -> GapAnswer:

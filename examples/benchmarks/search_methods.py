@@ -147,8 +147,8 @@ def main() -> None:
     shares = "; ".join(f"{scale}: " + ", ".join(f"{name} {share:g}" for name, share in DEFAULT_SHARES[scale].items())
                        for scale in SCALES)
     text = (f"# Search methods: `{args.subject}` on `{profile.name}`\n\n{args.evaluations} evaluations each, half of "
-            f"them random; {args.seeds} seeds; exact scale {args.requests} x {args.tokens} against the optimum, operating "
-            "scale against the better of no-exit and flush-now. A gap of 0.5 means half as long again.\n\n"
+            f"them random; {args.seeds} seeds; exact scale {args.requests} x {args.tokens} against the optimum, "
+            "operating scale against the better of no-exit and flush-now. A gap of 0.5 means half as long again.\n\n"
             f"Default shares: {shares}.\n\n" + "\n".join(lines) + "\n")
     print(text)
     if args.out:

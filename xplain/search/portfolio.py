@@ -66,7 +66,7 @@ def portfolio(problem: Problem, budget: Budget, seed: int, *, jobs: int = 1, sha
     total = sum(wanted.values())
     drawn, random_trace = random_search(problem, seed, budget.share(wanted["random"] / total), jobs=jobs,
                                         first_index=first_index, progress=progress)
-    sought = {name: share for name, share in wanted.items() if name != "random" and share > 0}
+    sought: dict[Origin, float] = {name: share for name, share in wanted.items() if name != "random" and share > 0}
     if sum(not dimension.fixed for dimension in problem.dimensions) < MINIMUM_DIMENSIONS:
         sought.pop("cma-es", None)
     if not sought or not drawn or (budget.evaluations is not None and budget.evaluations <= len(drawn)):
