@@ -28,6 +28,7 @@ Tell = Callable[[str], None]
 # Without a limit in seconds (results must repeat) rungs end here; enumerating as many takes seconds on one core.
 COUNTED_INPUTS = 20_000
 LEAST_SECONDS = 0.05  # not worth starting for less
+AT_ONCE_SHARE = 0.7  # of the seconds, at most, for the first ladder
 
 
 class Maximize(Protocol):
@@ -87,7 +88,7 @@ def worst_cases(problem: ExactProblem, means: Means, samples: Sequence[Sample], 
     found: list[WorstCase] = []
     notes: list[str] = []
     begun = time.monotonic()
-    for part, open_arrivals in ((0.5, False), (1.0, True)):
+    for part, open_arrivals in ((AT_ONCE_SHARE, False), (1.0, True)):
         best: WorstCase | None = None
         for number in range(1, problem.shape.requests + 1):
             rung = rung_of(problem, number, open_arrivals)
