@@ -92,7 +92,7 @@ def worst_cases(problem: ExactProblem, means: Means, samples: Sequence[Sample], 
         best: WorstCase | None = None
         for number in range(1, problem.shape.requests + 1):
             rung = rung_of(problem, number, open_arrivals)
-            left = None if means.seconds is None else begun + part * means.seconds - time.monotonic()
+            left = None if means.seconds is None else round(begun + part * means.seconds - time.monotonic(), 2)
             if left is None and rung.inputs > COUNTED_INPUTS:
                 notes.append(f"not proved, more than {COUNTED_INPUTS:,} workloads: {rung.text} ({rung.inputs:,})")
                 break
@@ -125,8 +125,13 @@ def rung_of(problem: ExactProblem, requests: int, open_arrivals: bool) -> Rung:
               else comb(times + requests - 1, requests) * strings ** requests)
     step = duration(problem.grid, problem.profile.tick)
     when = f"each arriving at 0 or up to {shape.arrival_steps} steps of {step} later" if open_arrivals else "all at 0"
+    size = f"{_number(requests, 'request')} of {_number(shape.tokens, 'token')}"
     return Rung(requests, shape.tokens, open_arrivals, inputs,
-                f"{requests} request{'s' if requests > 1 else ''} of {shape.tokens} tokens, {when}")
+                f"{size}, {when}; N = {problem.config.max_num_seqs}, batch_max = {problem.config.batch_max}")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def space_of(problem: ExactProblem, rung: Rung) -> InputSpace:

@@ -109,11 +109,13 @@ def problem_of(scale: Scale, profile: CostProfile, seed: int, resize: bool, args
 
 def measure(scale: Scale, profile: CostProfile, args: argparse.Namespace) -> list[Row]:
     """All portfolios at one scale, seed by seed on the same problem."""
-    gaps: dict[str, list[float]] = {name: [] for name in portfolios(scale)}
+    compared = {name: shares for name, shares in portfolios(scale).items()
+                if args.only is None or name in (OLD, *args.only)}
+    gaps: dict[str, list[float]] = {name: [] for name in compared}
     thinking = dict.fromkeys(gaps, 0.0)
-    for seed in range(args.seeds):
+    for seed in range(args.first_seed, args.first_seed + args.seeds):
         problems = {resize: Remembered(problem_of(scale, profile, seed, resize, args)) for resize in (True, False)}
-        for name, shares in portfolios(scale).items():
+        for name, shares in compared.items():
             problem = problems[name != OLD]
             before = problem.seconds
             outcome = portfolio(problem, Budget(evaluations=args.evaluations), seed, shares=shares)
@@ -132,6 +134,8 @@ def main() -> None:
     parser.add_argument("--profile", type=Path, default=DEMO)
     parser.add_argument("--evaluations", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--only", action="append", choices=list(portfolios("exact")), help="portfolios besides old")
     parser.add_argument("--requests", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=4)
     parser.add_argument("--scale", choices=SCALES, action="append", help="default: both")
@@ -146,9 +150,10 @@ def main() -> None:
         lines += [row.text(old.gaps) for row in rows]
     shares = "; ".join(f"{scale}: " + ", ".join(f"{name} {share:g}" for name, share in DEFAULT_SHARES[scale].items())
                        for scale in SCALES)
+    last = args.first_seed + args.seeds - 1
     text = (f"# Search methods: `{args.subject}` on `{profile.name}`\n\n{args.evaluations} evaluations each, half of "
-            f"them random; {args.seeds} seeds; exact scale {args.requests} x {args.tokens} against the optimum, "
-            "operating scale against the better of no-exit and flush-now. A gap of 0.5 means half as long again.\n\n"
+            f"them random; seeds {args.first_seed} to {last}; exact scale {args.requests} x {args.tokens} against the "
+            "optimum, operating scale against the better of no-exit and flush-now. 0.5 means half as long again.\n\n"
             f"Default shares: {shares}.\n\n" + "\n".join(lines) + "\n")
     print(text)
     if args.out:

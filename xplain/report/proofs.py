@@ -57,6 +57,7 @@ def gap_text(case: WorstCase, tick: Tick) -> str:
     if case.proved and case.lower is not None:
         share = "" if case.relative_gap is None else f" ({percent(case.relative_gap, signed=True)})"
         return f"{duration(case.lower, tick)}{share}"
-    low = "unknown" if case.lower is None else duration(case.lower, tick)
-    high = "unknown" if case.upper is None else duration(case.upper, tick)
-    return f"from {low} to {high}"
+    if case.upper is None:
+        return "unknown" if case.lower is None else f"at least {duration(case.lower, tick)}"
+    high = duration(case.upper, tick)
+    return f"at most {high}" if case.lower is None else f"{duration(case.lower, tick)} to {high}"

@@ -35,8 +35,10 @@ def test_gaps_are_values_if_proved_and_intervals_if_not() -> None:
         return gap_text(case, "us").replace("\N{NO-BREAK SPACE}", " ")
 
     assert text(PROVED) == "104 ms (+52 %)"
-    assert text(BOUNDED) == "from 104 ms to 170 ms"
-    assert text(replace(BOUNDED, lower=None, upper=None)) == "from unknown to unknown"
+    assert text(BOUNDED) == "104 ms to 170 ms"
+    assert text(replace(BOUNDED, lower=None)) == "at most 170 ms"
+    assert text(replace(BOUNDED, upper=None)) == "at least 104 ms"
+    assert text(replace(BOUNDED, lower=None, upper=None)) == "unknown"
     assert text(replace(PROVED, lower=0, upper=0)) == "0 s (0 %)"
 
 
