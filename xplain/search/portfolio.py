@@ -32,7 +32,7 @@ METHODS: Mapping[Origin, Callable[[Problem, Incumbents, int], SearchMethod]] = {
 # measurement: examples/benchmarks/results/search_methods.md.
 DEFAULT_SHARES: Mapping[Scale, Shares] = {
     "operating": {"random": 0.5, "hill-climbing": 0.36, "annealing": 0.06, "tpe": 0.02, "cma-es": 0.06},
-    "exact": {"random": 0.5, "hill-climbing": 0.2, "annealing": 0.04, "tpe": 0.22, "cma-es": 0.04}}
+    "exact": {"random": 0.5, "hill-climbing": 0.3, "annealing": 0.03, "tpe": 0.05, "cma-es": 0.12}}
 
 
 @dataclass(frozen=True)
