@@ -37,13 +37,18 @@ def analyze(
     persistence: Annotated[str, typer.Option(help="With --exit-rates: chance that a token exits where the one before "
                            "it did.")] = "0",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Parameter of the subject: name=value.")] = None,
-    benchmark: Annotated[list[str] | None, typer.Option(help="policy:NAME, repeatable: at operating scale the best "
-                         "of them at each point counts. The exact scale always uses the clairvoyant.")] = None,
+    benchmark: Annotated[list[str] | None, typer.Option(help="policy:NAME or clairvoyant, repeatable: at operating "
+                         "scale the best policy named counts at each point; the exact scale always uses the "
+                         "clairvoyant.")] = None,
     objective: Annotated[str, typer.Option(help="total-completion or makespan")] = "total-completion",
     requests: Annotated[int, typer.Option(help="Requests of the exact scale.")] = 5,
     tokens: Annotated[int, typer.Option(help="Tokens per request of the exact scale.")] = 4,
+    method: Annotated[str, typer.Option(help="How the worst case of the exact scale is proved: auto, enumerate, milp, "
+                      "smt; blackbox searches only.")] = "auto",
+    solver: Annotated[str, typer.Option(help="For milp, or auto where it chooses that: auto, highs, cpsat, "
+                      "gurobi.")] = "auto",
     threshold: Annotated[float, typer.Option(help="tau: a relative gap from which a workload counts as bad.")] = 0.05,
-    budget: Annotated[float, typer.Option(help="Seconds for search and tuning together.")] = 60.0,
+    budget: Annotated[float, typer.Option(help="Seconds for search, proof and tuning together.")] = 60.0,
     evaluations: Annotated[int | None, typer.Option(help="Bound the search by inputs per scale instead of seconds: "
                            "reproducible from the seed.")] = None,
     max_num_seqs: Annotated[int | None, typer.Option(help="Fix N, the requests in flight, instead of searching "
@@ -59,7 +64,8 @@ def analyze(
     run_analyze(subject=subject, profile=profile, space=space, settings=set_ or [], benchmarks=benchmark or [],
                 objective=objective, requests=requests, tokens=tokens, threshold=threshold, budget=budget,
                 trace=trace, trace_first=trace_first, exit_rates=exit_rates, persistence=persistence,
-                evaluations=evaluations, max_num_seqs=max_num_seqs, jobs=jobs, seed=seed, out=folder,
+                method=method, solver=solver, evaluations=evaluations, max_num_seqs=max_num_seqs, jobs=jobs,
+                seed=seed, out=folder,
                 command="xplain " + shlex.join(sys.argv[1:]))
 
 

@@ -22,6 +22,7 @@ from xplain.run_folder import check_free, load_analysis, load_samples, save_anal
 from xplain.space import load_space
 from xplain.tuning.tune import Plan, tune
 from xplain.tuning.write import write_tuned
+from xplain.worst_case import require_solver
 
 SHIPPED_PROFILE = Path(__file__).parent.parent / "drex_runtime" / "data" / "profiles" / "demo-cpu.json"
 
@@ -46,6 +47,8 @@ def run_analyze(*, subject: str, profile: Path | None, space: Path | None, setti
     request = AnalysisRequest(subject=subject, space=wanted, settings=_parsed(settings),
                               benchmarks=_policies(benchmarks),
                               trace="" if recorded is None else recorded.source or str(trace), **rest)
+    if request.solver != "auto":
+        require_solver(request.solver)
     problem = operating_problem(request, costs, recorded)
     problem.bound(problem.heuristic, {"num_seqs": wanted.dimension("num_seqs").low})
     with progress(f"analysing {subject}") as tell:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from drex_runtime.records.ticks import Tick
 from xplain.explain.sentences import cause_text
-from xplain.records import Attribution, Evidence, Finding, Rate, Region, Sample, Tuning, Witness
+from xplain.records import Attribution, Evidence, Finding, Rate, Region, Sample, Tuning, Witness, WorstCase
 from xplain.regions import wilson
+from xplain.report.proofs import label
 from xplain.report.units import duration
 
 
@@ -38,9 +39,30 @@ def attempt_text(tuning: Tuning | None, run: str) -> str:
     return f"{values}. {tuning.reason[0].upper()}{tuning.reason[1:]}.{state} Load with --policy-config {run}/tuned.yaml"
 
 
+def worst_case_finding(subject: str, cases: Sequence[WorstCase], threshold: float, run: str,
+                       tick: Tick) -> Finding | None:
+    """What is proved, in integers, of all workloads of the largest space; None if nothing is."""
+    proved = [case for case in cases if case.proved and case.proof == "exact"]
+    if not proved:
+        return None
+    case = max(proved, key=lambda item: item.inputs)
+    lost = case.relative_gap or 0.0
+    if not case.upper:
+        title = f"{subject} is optimal on every workload of a small size"
+        cost = "no workload of this size loses anything to the clairvoyant optimum"
+    else:
+        title = f"the worst case of {subject} at a small size is known"
+        cost = (f"no workload of this size loses more than {duration(case.upper, tick)} to the clairvoyant optimum; "
+                f"one loses that much, {lost:+.0%}")
+    return Finding("loss" if lost >= threshold else "none", title, case.space, cost, label(case),
+                   "the tuned parameters, or a larger --budget for a larger size", f"xplain report {run}",
+                   Evidence.PROVED)
+
+
 def conclude(subject: str, samples: Sequence[Sample], held_out: Sequence[Sample], regions: Sequence[Region],
              attributions: Sequence[Attribution], witnesses: Sequence[Witness], tuning: Tuning | None,
-             threshold: float, benchmarks: Sequence[str], run: str, tick: Tick) -> tuple[tuple[Finding, ...], str]:
+             threshold: float, benchmarks: Sequence[str], run: str, tick: Tick,
+             worst: Sequence[WorstCase] = ()) -> tuple[tuple[Finding, ...], str]:
     """Ranked findings and one verdict line."""
     against = " or ".join(benchmarks)
     by_region = {item.region: item for item in attributions}
@@ -73,6 +95,9 @@ def conclude(subject: str, samples: Sequence[Sample], held_out: Sequence[Sample]
             why_text(next((item for item in attributions if item.region == f"witness {witness.sample}"), None)),
             witness.counterfactual, f"xplain report {run}",
             Evidence.PROVED if witness.proved else Evidence.SIMULATED))
+    known = worst_case_finding(subject, worst, threshold, run, tick)
+    if known is not None:
+        found.append(known)
     return tuple(found), _verdict(subject, against, significant, bad, tuning, by_region)
 
 

@@ -1,4 +1,4 @@
-"""The analysis, stage by stage: search -> regions -> causes -> tuning -> conclusion -> run folder.
+"""The analysis, stage by stage: search -> proof -> regions -> causes -> tuning -> conclusion -> run folder.
 
 Every stage is a function from records to a record; `analyze` is the list of them. Source: analyzer design.
 """
@@ -21,6 +21,7 @@ from rich.console import Console
 from drex_runtime.policies import Policy, bind
 from drex_runtime.policies.show import policy_view
 from drex_runtime.records import CostProfile, ServerConfig, Workload, save_profile, save_workload
+from xplain import worst_case
 from xplain.conclude import conclude
 from xplain.explain.regret import attribute_run, summarise
 from xplain.explain.values import ReferenceValues
@@ -30,7 +31,18 @@ from xplain.problems.generator import REQUESTS_PER_PLACE
 from xplain.problems.interface import Problem
 from xplain.problems.operating import OperatingProblem
 from xplain.problems.trace_source import BLOCKS, TraceSource
-from xplain.records import Analysis, Attribution, Provenance, Region, Resources, Sample, SearchTrace, Tuning, Witness
+from xplain.records import (
+    Analysis,
+    Attribution,
+    Provenance,
+    Region,
+    Resources,
+    Sample,
+    SearchTrace,
+    Tuning,
+    Witness,
+    WorstCase,
+)
 from xplain.regions import find_regions, wilson
 from xplain.report import write_report
 from xplain.request import TRACE_FILE, AnalysisRequest, exact_problem, operating_problem, save_request
@@ -40,7 +52,7 @@ from xplain.tuning.tune import Plan, tune
 from xplain.tuning.write import write_tuned
 
 # Shares of the budget; what is left goes to held-out sampling, regions and the report.
-SEARCH_SHARE, EXACT_SHARE, TUNING_SHARE = 0.25, 0.15, 0.35
+SEARCH_SHARE, EXACT_SHARE, PROOF_SHARE, TUNING_SHARE = 0.25, 0.1, 0.05, 0.35
 EXAMINED_STEPS = 1000
 VERSIONS = ("drex-xplain", "numpy", "numba", "scikit-learn", "optuna", "sympy")
 Tell = Callable[[str], None]
@@ -66,15 +78,18 @@ def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tel
             save_workload(folder / TRACE_FILE, trace)
         operating, exact = operating_problem(request, profile, trace), exact_problem(request, profile)
         warm_up(operating, exact, tell)
+        tell("exact scale: first proof (compiles its kernels once per installation)")
+        worst_case.warm_up(exact, request.method)
         wide = search(operating, request, SEARCH_SHARE, tell)
         small = search(exact, request, EXACT_SHARE, tell)
+        worst, unproved = worst_case.worst_cases(exact, proof_means(request), small.samples, tell)
         held_out = sample_held_out(operating, request, tell)
         regions = find_regions(operating, wide.samples, held_out, request.threshold, request.seed,
                                subject=operating.heuristic.name)
         explained = explain(operating, exact, wide.samples, small.samples, regions, tell)
         tuning = tune(operating, wide.samples, regions, explained.attributions, tuning_plan(request), tell)
         analysis = assemble(request, profile, out, operating, (*wide.traces, *small.traces),
-                            (*wide.samples, *small.samples), held_out, regions, explained, tuning)
+                            (*wide.samples, *small.samples), held_out, regions, explained, tuning, worst, unproved)
         analysis = replace(analysis, provenance=replace(analysis.provenance, seconds=time.monotonic() - begun))
         save_analysis(folder, analysis)
         samples = (*wide.samples, *small.samples, *held_out)
@@ -92,13 +107,22 @@ def warm_up(operating: OperatingProblem, exact: ExactProblem, tell: Tell) -> Non
 
 
 def search(problem: Problem, request: AnalysisRequest, share: float, tell: Tell) -> SearchOutcome:
-    """Random and annealed inputs, within a share of the budget."""
+    """Random inputs and those of methods that seek large gaps, within a share of the budget."""
     def progress(method: str, spent: float, evaluations: int, best: float) -> None:
         tell(f"{problem.scale} scale, {method} {spent:.0%}: {evaluations} inputs, worst gap {best:+.1%}")
 
     budget = (Budget(seconds=request.budget * share) if request.evaluations is None
               else Budget(evaluations=request.evaluations))
     return portfolio(problem, budget, request.seed, jobs=request.jobs, progress=progress)
+
+
+def proof_means(request: AnalysisRequest) -> worst_case.Means:
+    """How the worst case of the exact scale is proved: within a share of the budget, or up to a number of workloads.
+
+    A MILP or SMT solver has no count to be bounded by: it gets the seconds in either case.
+    """
+    counted = request.evaluations is not None and request.method in ("auto", "enumerate")
+    return worst_case.Means(request.method, request.solver, None if counted else request.budget * PROOF_SHARE)
 
 
 def sample_held_out(problem: OperatingProblem, request: AnalysisRequest, tell: Tell) -> tuple[Sample, ...]:
@@ -153,12 +177,13 @@ def tuning_plan(request: AnalysisRequest) -> Plan:
 
 def assemble(request: AnalysisRequest, profile: CostProfile, out: Path, problem: OperatingProblem,
              traces: Sequence[SearchTrace], samples: Sequence[Sample], held_out: Sequence[Sample],
-             regions: Sequence[Region], explained: Explained, tuning: Tuning) -> Analysis:
+             regions: Sequence[Region], explained: Explained, tuning: Tuning, worst: Sequence[WorstCase],
+             unproved: Sequence[str]) -> Analysis:
     """All results as one record with findings and verdict."""
     largest = problem.config({"num_seqs": request.space.dimension("num_seqs").high})
     findings, verdict = conclude(problem.heuristic.name, samples, held_out, regions, explained.attributions,
                                  explained.witnesses, tuning, request.threshold, request.benchmarks, str(out),
-                                 profile.tick)
+                                 profile.tick, worst)
     exact = [item for item in samples if item.scale == "exact" and item.origin == "random"]
     bound = problem.bound(problem.heuristic, {"num_seqs": largest.max_num_seqs})
     counts = {"operating, search": sum(item.scale == "operating" for item in samples),
@@ -170,7 +195,8 @@ def assemble(request: AnalysisRequest, profile: CostProfile, out: Path, problem:
         policy_lines(problem.heuristic.policy), request.benchmarks, request.objective, profile.tick, request.threshold,
         Resources(largest.max_num_seqs, largest.batch_max), request.space.dimensions, provenance(request, profile),
         tuple(traces), counts, bad, tuple(regions), explained.attributions, explained.witnesses, tuning, findings,
-        verdict, (*limits_of(request, samples), *trace_limits(request, problem, largest)))
+        verdict, (*limits_of(request, samples), *unproved, *trace_limits(request, problem, largest)),
+        tuple(worst))
 
 
 def trace_limits(request: AnalysisRequest, problem: OperatingProblem, largest: ServerConfig) -> tuple[str, ...]:
@@ -206,7 +232,8 @@ def limits_of(request: AnalysisRequest, samples: Sequence[Sample]) -> tuple[str,
     open_cases = sum(not item.proved for item in samples if item.scale == "exact")
     total = sum(item.scale == "exact" for item in samples)
     found = [f"exact scale: {request.requests} requests x {request.tokens} tokens, no prompts; "
-             f"{total - open_cases} of {total} optima proved, the others are intervals",
+             f"{total - open_cases} of {total} optima proved, the others are intervals; methods that seek large gaps "
+             "may leave requests and tokens out",
              f"operating scale: {request.replicates} workloads per point",
              f"attribution at operating scale evaluates alternatives for the {EXAMINED_STEPS} costliest steps of a "
              "run; the others are listed as unexamined"]

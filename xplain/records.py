@@ -16,7 +16,10 @@ from pydantic import ConfigDict
 STRICT = ConfigDict(extra="forbid")
 Point = Mapping[str, float]
 Scale = Literal["operating", "exact"]
-Origin = Literal["random", "annealing", "held-out"]
+Origin = Literal["random", "hill-climbing", "annealing", "tpe", "cma-es", "held-out"]
+ProofMethod = Literal["auto", "enumerate", "milp", "smt", "blackbox"]
+ProofSolver = Literal["auto", "highs", "cpsat", "gurobi"]
+UNBIASED: frozenset[Origin] = frozenset(("random", "held-out"))  # drawn from the declared distribution
 
 
 class Evidence(StrEnum):
@@ -84,6 +87,11 @@ class Sample:
     def proved(self) -> bool:
         """Whether the benchmark is one proved value."""
         return self.lower == self.upper
+
+    @property
+    def unbiased(self) -> bool:
+        """Whether it was drawn from the declared distribution; the others were sought for their gap."""
+        return self.origin in UNBIASED
 
 
 @dataclass(frozen=True)
@@ -295,7 +303,12 @@ class Witness:
 
 @dataclass(frozen=True)
 class SearchTrace:
-    """How one search method did: (seconds, evaluations, best relative gap) whenever the best improved."""
+    """How one search method did. `evaluations`, `seconds`: its own.
+
+    `improvements`: whenever its best improved, (seconds, evaluations, best relative gap), both counted over all methods
+    since the search began, so that the curves of a portfolio share their axes. A method that starts from the incumbents
+    of others has theirs as its first entry.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -305,6 +318,49 @@ class SearchTrace:
     seconds: float
     best: float
     improvements: tuple[tuple[float, int, float], ...]
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """What an exact method says of the largest gap over *all* workloads of a bounded space, in ticks.
+
+    The largest gap lies in `lower`..`upper`: `lower` is the gap of a replayed workload (`arrivals`, `depths`; both
+    empty: none found), `upper` None means that nothing is proved. `proof`: `exact` (integers) or `floating-point`, how
+    far `upper` can be trusted. `inputs`: workloads in the space, those equal but for names counted once. `stopped`:
+    "proved" only if the two meet, else why not. `progress`: (seconds, lower, upper).
+    Source: `encodings.gap.GapAnswer`.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    space: str
+    requests: int
+    tokens: int
+    open_arrivals: bool
+    inputs: int
+    method: str
+    solver: str
+    stopped: str
+    proof: Literal["exact", "floating-point"] | None
+    lower: int | None
+    upper: int | None
+    heuristic: int | None
+    benchmark: int | None
+    arrivals: tuple[int, ...]
+    depths: tuple[tuple[int, ...], ...]
+    seconds: float
+    detail: str = ""
+    progress: tuple[tuple[float, int | None, int | None], ...] = ()
+
+    @property
+    def proved(self) -> bool:
+        """Whether witness and bound meet."""
+        return self.stopped == "proved"
+
+    @property
+    def relative_gap(self) -> float | None:
+        """lower / the benchmark of the same workload."""
+        return self.lower / self.benchmark if self.lower is not None and self.benchmark else None
 
 
 @dataclass(frozen=True)
@@ -359,3 +415,4 @@ class Analysis:
     findings: tuple[Finding, ...]
     verdict: str
     limits: tuple[str, ...] = ()
+    worst_cases: tuple[WorstCase, ...] = ()

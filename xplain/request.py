@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from pydantic import ConfigDict, TypeAdapter
 
@@ -19,7 +19,7 @@ from xplain.explain.regret import NO_REGRET
 from xplain.problems.exact import ExactProblem
 from xplain.problems.operating import Contender, OperatingProblem
 from xplain.problems.trace_source import TraceSource
-from xplain.records import STRICT
+from xplain.records import STRICT, ProofMethod, ProofSolver
 from xplain.space import Space
 
 SCHEMA = "xplain-request/1"
@@ -33,6 +33,8 @@ class AnalysisRequest:
     """What to analyse and with which means. `benchmarks` are policies (operating scale); the exact scale is always
     compared with the clairvoyant. `budget` in seconds is shared out over the stages (see `pipeline`); with
     `evaluations` instead, the search is bounded by counts and the result is reproducible from the seed alone.
+    `method`, `solver`: how the worst case of the exact scale is proved (see `worst_case`); a solver belongs to `milp`,
+    or to `auto`, which may choose that.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -52,6 +54,8 @@ class AnalysisRequest:
     seed: int = 0
     jobs: int = 2
     command: str = ""
+    method: ProofMethod = "auto"
+    solver: ProofSolver = "auto"
     trace: str = ""  # what was said of the trace in TRACE_FILE; empty: workloads are generated
 
     def __post_init__(self) -> None:
@@ -66,6 +70,12 @@ class AnalysisRequest:
         if self.objective not in ("total-completion", "makespan"):
             raise RecordError("analysis", "objective", self.objective, "total-completion or makespan (the exact scale "
                               "has no proof for misses)")
+        for name, chosen, known in (("method", self.method, get_args(ProofMethod)),
+                                    ("solver", self.solver, get_args(ProofSolver))):
+            if chosen not in known:
+                raise RecordError("analysis", name, chosen, f"one of {', '.join(known)}")
+        if self.solver != "auto" and self.method not in ("auto", "milp"):
+            raise RecordError("analysis", "solver", self.solver, f"no solver, method {self.method} uses none of them")
         if self.seed < 0:
             raise RecordError("analysis", "seed", self.seed, "0 or more")
         if not self.benchmarks:

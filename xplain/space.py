@@ -52,7 +52,7 @@ class Space:
 
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
         """A point from the declared distribution."""
-        return {dimension.name: self._value(dimension, rng.random()) for dimension in self.dimensions}
+        return {dimension.name: value_at(dimension, rng.random()) for dimension in self.dimensions}
 
     def clip(self, point: Point) -> dict[str, float]:
         """The nearest point inside the bounds, integers rounded."""
@@ -70,8 +70,8 @@ class Space:
         for dimension in free:
             if rng.random() > max(0.5, 1 / len(free)):
                 continue
-            share = self._share(dimension, point[dimension.name]) + rng.normal(0.0, width)
-            found[dimension.name] = self._value(dimension, min(max(share, 0.0), 1.0 - 1e-12))
+            share = share_of(dimension, point[dimension.name]) + rng.normal(0.0, width)
+            found[dimension.name] = value_at(dimension, min(max(share, 0.0), 1.0 - 1e-12))
         return self.clip(found)
 
     def restricted(self, name: str, value: float) -> Space:
@@ -82,24 +82,26 @@ class Space:
         fixed = replace(dimension, low=value, high=value)
         return replace(self, dimensions=tuple(fixed if item.name == name else item for item in self.dimensions))
 
-    @staticmethod
-    def _value(dimension: Dimension, share: float) -> float:
-        if dimension.integer:
-            if dimension.log:
-                low, high = math.log(dimension.low), math.log(dimension.high + 1)
-                return float(min(int(math.exp(low + share * (high - low))), int(dimension.high)))
-            return float(int(dimension.low) + int(share * (int(dimension.high) - int(dimension.low) + 1)))
-        if dimension.log:
-            return math.exp(math.log(dimension.low) + share * (math.log(dimension.high) - math.log(dimension.low)))
-        return dimension.low + share * (dimension.high - dimension.low)
 
-    @staticmethod
-    def _share(dimension: Dimension, value: float) -> float:
-        if dimension.fixed:
-            return 0.0
+def value_at(dimension: Dimension, share: float) -> float:
+    """The value below which a `share` (0 <= share < 1) of the dimension's distribution lies; integers are whole."""
+    if dimension.integer:
         if dimension.log:
-            return math.log(value / dimension.low) / math.log(dimension.high / dimension.low)
-        return (value - dimension.low) / (dimension.high - dimension.low)
+            low, high = math.log(dimension.low), math.log(dimension.high + 1)
+            return float(min(int(math.exp(low + share * (high - low))), int(dimension.high)))
+        return float(int(dimension.low) + int(share * (int(dimension.high) - int(dimension.low) + 1)))
+    if dimension.log:
+        return math.exp(math.log(dimension.low) + share * (math.log(dimension.high) - math.log(dimension.low)))
+    return dimension.low + share * (dimension.high - dimension.low)
+
+
+def share_of(dimension: Dimension, value: float) -> float:
+    """Where a value lies in the dimension's range, 0 to 1."""
+    if dimension.fixed:
+        return 0.0
+    if dimension.log:
+        return math.log(value / dimension.low) / math.log(dimension.high / dimension.low)
+    return (value - dimension.low) / (dimension.high - dimension.low)
 
 
 _ADAPTER = TypeAdapter(Space)

@@ -22,14 +22,14 @@ RISE = 8  # after the first "yes" the next level lies this part of the gap highe
 LEAST = 1.0  # seconds below which a query is not cut further
 
 
-def by_smt(problem: GapProblem, *, solver: str = "auto", seconds: float | None = None, query_seconds: float | None = None,
-           at_least: int | None = None, on_progress: OnProgress | None = None, seed: int = 0, samples: int = SAMPLES,
-           symmetry: bool = True) -> GapAnswer:
+def by_smt(problem: GapProblem, *, solver: str = "auto", seconds: float | None = None,
+           query_seconds: float | None = None, at_least: int | None = None, on_progress: OnProgress | None = None,
+           seed: int = 0, samples: int = SAMPLES, symmetry: bool = True) -> GapAnswer:
     """The largest gap in ticks; with `at_least` only whether there is one of that size.
 
     `seconds` (None: no limit) for everything, `query_seconds` for each query (None: half of what is left, so that one
-    hard level does not take it all). `solver` is z3 ("auto"): LimitError for another. Raises ReplayMismatch; PolicyError and LimitError for what the encodings do not
-    model. Terms beyond 2^62 end in an answer that says so.
+    hard level does not take it all). `solver` is z3 ("auto"): LimitError for another. Raises ReplayMismatch;
+    PolicyError and LimitError for what the encodings do not model. Terms beyond 2^62 end in an answer that says so.
     """
     if solver not in ("auto", "z3"):
         raise LimitError(f"solver = {solver}: method smt asks z3; leave the solver out")

@@ -21,6 +21,10 @@ class SyntheticProblem:
     def __init__(self, response: Response, space: Space, *, noise: float = 0.0, threshold: float = 0.05) -> None:
         self.response, self.space, self.noise, self.threshold = response, space, noise, threshold
 
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        return self.space.dimensions
+
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
         return self.space.draw(rng)
 

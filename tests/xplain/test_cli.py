@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,10 @@ def analyze_refused(capsys: pytest.CaptureFixture[str], subject: str, *options: 
     (("drex", "--set", "alpha=nan"), "exact number"),
     (("drex", "--objective", "speed"), "total-completion or makespan"),
     (("drex", "--objective", "misses"), "total-completion or makespan"),
+    (("drex", "--method", "guess"), "auto, enumerate, milp, smt, blackbox"),
+    (("drex", "--solver", "cplex"), "auto, highs, cpsat, gurobi"),
+    (("drex", "--method", "blackbox", "--solver", "highs"), "solver"),
+    (("drex", "--method", "smt", "--solver", "cpsat"), "solver"),
     (("drex", "--threshold", "nan"), "threshold"),
     (("drex", "--threshold", "-1"), "threshold"),
     (("drex", "--budget", "nan"), "budget"),
@@ -88,6 +93,12 @@ def analyze_refused(capsys: pytest.CaptureFixture[str], subject: str, *options: 
 def test_bad_options_are_refused(options: tuple[str, ...], said: str, folder: Path,
                                  capsys: pytest.CaptureFixture[str]) -> None:
     assert said in analyze_refused(capsys, *options)
+
+
+@pytest.mark.skipif(find_spec("gurobipy") is not None, reason="gurobipy is installed")
+def test_a_solver_that_is_not_installed_is_refused_before_any_work(folder: Path,
+                                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    assert "gurobi" in analyze_refused(capsys, "drex", "--method", "milp", "--solver", "gurobi")
 
 
 @pytest.mark.parametrize(("text", "said"), [

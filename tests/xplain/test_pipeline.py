@@ -15,9 +15,19 @@ import pytest
 from drex_runtime.execution.llm import LLM
 from drex_runtime.execution.params import SamplingParams
 from drex_runtime.policies.settings import load_policy_config, read_policy_config
-from drex_runtime.records import CostProfile, LinearCost, PrefillCost, SegmentCost, ServerConfig
+from drex_runtime.records import (
+    CostProfile,
+    LinearCost,
+    PrefillCost,
+    Request,
+    SegmentCost,
+    ServerConfig,
+    Workload,
+)
 from tests.drex_runtime.engine.cases import model_with
 from tests.xplain.tiny import PROFILE, analyse_tiny, run_command, tiny_request
+from xplain.encodings.gap import GapProblem
+from xplain.encodings.steps import InputSpace
 from xplain.pipeline import explain, warm_up
 from xplain.problems.generator import default_space
 from xplain.records import Analysis
@@ -29,7 +39,9 @@ def without_times(analysis: Analysis) -> Analysis:
     """What must not depend on machine, day or threads."""
     traces = tuple(replace(trace, seconds=0.0, improvements=tuple((0.0, n, best) for _, n, best in trace.improvements))
                    for trace in analysis.traces)
-    return replace(analysis, traces=traces, provenance=replace(analysis.provenance, date="", seconds=0.0))
+    worst = tuple(replace(case, seconds=0.0, progress=()) for case in analysis.worst_cases)
+    return replace(analysis, traces=traces, worst_cases=worst,
+                   provenance=replace(analysis.provenance, date="", seconds=0.0))
 
 
 def test_the_same_seed_gives_the_same_analysis_whatever_the_jobs(tiny_run: Path, tmp_path: Path) -> None:
@@ -49,6 +61,35 @@ def test_what_is_written_reads_back_equal(tiny_run: Path, tmp_path: Path) -> Non
     findings = json.loads((tiny_run / "findings.json").read_text())["findings"]
     assert [item["title"] for item in findings] == [item.title for item in analysis.findings] and findings
     assert load_request(tiny_run / "request.json") == tiny_request()
+
+
+def test_the_worst_case_of_the_exact_scale_is_proved_and_no_sample_beats_it(tiny_run: Path) -> None:
+    analysis = load_analysis(tiny_run)
+    request = tiny_request()
+    assert [(case.requests, case.tokens, case.open_arrivals) for case in analysis.worst_cases] == [
+        (request.requests, request.tokens, False), (request.requests, request.tokens, True)]
+    problem = exact_problem(request, PROFILE)
+    for case in analysis.worst_cases:
+        assert case.proved and case.proof == "exact" and case.lower == case.upper is not None
+        assert case.space in (tiny_run / "report.html").read_text()
+        for sample in load_samples(tiny_run):
+            if sample.scale == "exact" and (case.open_arrivals or not sample.features["last_arrival"]):
+                whole = sample.features["tokens"] == request.requests * request.tokens
+                assert not whole or sample.gap <= case.upper
+        workload = Workload.of(PROFILE.num_segments, [
+            Request(i, arrival, 0, depths) for i, (arrival, depths) in enumerate(zip(case.arrivals, case.depths,
+                                                                                     strict=True))], tick=PROFILE.tick)
+        gap = GapProblem(InputSpace.around(workload), problem.bound, objective=request.objective)
+        assert gap.replay(workload).gap == case.lower
+    (finding,) = [item for item in analysis.findings if "small size" in item.title]
+    assert finding.evidence == "proved" and "no workload of this size" in finding.cost
+
+
+def test_blackbox_proves_nothing_and_the_report_says_so(tmp_path: Path) -> None:
+    analysis = analyse_tiny(tmp_path / "run", method="blackbox", evaluations=10, held_out=20)
+    assert analysis.worst_cases == ()
+    assert any("--method blackbox" in limit for limit in analysis.limits)
+    assert "Over all workloads of a size" not in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_the_report_is_self_contained_and_says_what_the_records_say(tiny_run: Path) -> None:

@@ -18,6 +18,7 @@ from tests.xplain.report.example import example
 from tests.xplain.tiny import run_command, saved_profile, tiny_request
 from xplain import pipeline
 from xplain.run_folder import load_analysis, load_samples, new_run_folder
+from xplain.search import METHODS
 
 COMPLETE = {"analysis.json", "findings.json", "profile.json", "report.html", "request.json", "samples.parquet",
             "samples-exact.parquet", "tuned.yaml"}
@@ -84,6 +85,8 @@ def _without_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     analysis, samples = example()
     outcome = pipeline.SearchOutcome(samples, (), True)
     monkeypatch.setattr(pipeline, "warm_up", lambda *_: None)
+    monkeypatch.setattr(pipeline.worst_case, "warm_up", lambda *_: None)
+    monkeypatch.setattr(pipeline.worst_case, "worst_cases", lambda *_: ((), ()))
     monkeypatch.setattr(pipeline, "search", lambda *_: outcome)
     monkeypatch.setattr(pipeline, "sample_held_out", lambda *_: ())
     monkeypatch.setattr(pipeline, "find_regions", lambda *_, **__: ())
@@ -116,10 +119,10 @@ def test_the_folder_is_complete_and_reads_back(tiny_run: Path) -> None:
     request = tiny_request()
     samples = load_samples(tiny_run)
     counts = {(scale, origin): sum(item.scale == scale and item.origin == origin for item in samples)
-              for scale in ("operating", "exact") for origin in ("random", "annealing", "held-out")}
+              for scale in ("operating", "exact") for origin in ("random", *METHODS, "held-out")}
     assert request.evaluations is not None
     for scale in ("operating", "exact"):
-        assert counts[scale, "random"] + counts[scale, "annealing"] == request.evaluations
+        assert sum(counts[scale, origin] for origin in ("random", *METHODS)) == request.evaluations
     assert counts["operating", "held-out"] == request.held_out
     analysis = load_analysis(tiny_run)
     held_out = [item for item in samples if item.origin == "held-out"]

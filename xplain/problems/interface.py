@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from xplain.records import Origin, Point, Sample, Scale
+from xplain.records import Dimension, Origin, Point, Sample, Scale
 
 
 class Problem(Protocol):
@@ -25,12 +25,17 @@ class Problem(Protocol):
         """tau: an input is bad if its relative gap is at least this."""
         ...
 
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The box that holds every input, in the order of a point's keys; every point of it can be evaluated."""
+        ...
+
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
         """An input from the declared distribution."""
         ...
 
     def neighbour(self, point: Point, rng: np.random.Generator, width: float) -> dict[str, float]:
-        """An input close to `point`; `width` in (0, 1] shrinks as annealing cools."""
+        """An input close to `point`; `width` in (0, 1] shrinks as a search narrows down."""
         ...
 
     def evaluate(self, point: Point, index: int, origin: Origin) -> Sample:

@@ -17,7 +17,7 @@ from drex_runtime.records import CostProfile, ServerConfig, Workload
 from drex_runtime.scheduling.state import Objective
 from drex_runtime.simulator.compiled import CompiledRun, simulate_compiled
 from xplain.problems.source import Generated, WorkloadSource
-from xplain.records import Origin, Point, Sample, Scale
+from xplain.records import Dimension, Origin, Point, Sample, Scale
 from xplain.space import Space
 
 KEPT_BINDINGS = 4096
@@ -82,6 +82,11 @@ class OperatingProblem:
         """Every workload of the point under one contender."""
         bound = self.bound(contender, point)
         return [simulate_compiled(bound, workload) for workload in self.workloads(point)]
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The dimensions of the space."""
+        return self.space.dimensions
 
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
         """A point from the declared distribution."""

@@ -49,9 +49,9 @@ def find_regions(problem: Problem, samples: Sequence[Sample], held_out: Sequence
                  keep_rejected: bool = False) -> tuple[Region, ...]:
     """Significant regions named `prefix`1, `prefix`2, ..., each the costliest by what those before it leave.
 
-    `samples` come from a search (origins random and annealing), `held_out` are fresh ones of the declared
-    distribution; every number of a region is computed on the latter, but `worst` is the index of the worst of
-    `samples` inside, if possible one that no region before it holds (-1: none inside).
+    `samples` come from a search (random ones and those of methods that seek large gaps), `held_out` are fresh ones of
+    the declared distribution; every number of a region is computed on the latter, but `worst` is the index of the worst
+    of `samples` inside, if possible one that no region before it holds (-1: none inside).
     A region is significant if its Holm-corrected p-value is below 5 % and both its mean gap and its mean difference
     to the nearest points outside all regions are at least half the threshold. The search for regions ends with the
     first candidate that is not, or after `options.max_regions`. With `keep_rejected` that candidate is returned too.

@@ -14,7 +14,7 @@ from xplain.records import Sample
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-ANNEALING_SHARE = 0.1
+SOUGHT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ def tabulate(samples: Sequence[Sample], threshold: float, names: tuple[str, ...]
         varies = (values != values[0]).any(axis=0)
         wanted, values = tuple(np.array(wanted, dtype=object)[varies]), values[:, varies]
     gaps = np.array([sample.relative_gap for sample in samples])
-    drawn = np.array([sample.origin != "annealing" for sample in samples])
+    drawn = np.array([sample.unbiased for sample in samples])
     sought = int((~drawn).sum())
-    each = min(1.0, ANNEALING_SHARE * int(drawn.sum()) / sought) if sought and drawn.any() else 1.0
+    each = min(1.0, SOUGHT_SHARE * int(drawn.sum()) / sought) if sought and drawn.any() else 1.0
     indices = np.array([sample.index for sample in samples], dtype=np.int64)
     integer = np.asarray((values == np.round(values)).all(axis=0))
     return Table(wanted, values, gaps, gaps >= threshold, np.where(drawn, 1.0, each), indices, integer)

@@ -9,14 +9,14 @@ from typing import Any
 import altair as alt
 
 from xplain.records import Comparison, Dimension, Region, Sample, SearchTrace
-from xplain.report.svg import ACCENT, INK, LOSS, MUTED, NARROW, Chart, Figure, figure
+from xplain.report.svg import ACCENT, GAIN, INK, LOSS, MUTED, NARROW, Chart, Figure, figure
 from xplain.report.units import count
 from xplain.report.units import threshold as threshold_text
 
 MAX_POINTS = 900
 PERCENT = "(datum.value == 0 ? '0' : format(100 * datum.value, '+.3~g')) + ' %'"
 HALO: tuple[dict[str, Any], ...] = ({"stroke": "var(--paper)", "strokeWidth": 5}, {})  # text that lies on marks
-DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3])
 
 
 def scatter(samples: Sequence[Sample], regions: Sequence[Region], axes: tuple[Dimension, Dimension],
@@ -59,8 +59,9 @@ def scatter(samples: Sequence[Sample], regions: Sequence[Region], axes: tuple[Di
         return alt.layer(ground, points, edge, *names).properties(width=width, height=height)
 
     left_out = "" if len(drawn) == len(samples) else f" {count(len(drawn))} of them are drawn, evenly."
-    caption = (f"{count(len(samples))} samples of the declared distribution ({scale} scale; annealed ones are left "
-               f"out, they are biased).{left_out} A frame is the part of a region that these two dimensions state.")
+    caption = (f"{count(len(samples))} samples of the declared distribution ({scale} scale; those that a method "
+               f"sought for their gap are left out, they are biased).{left_out} A frame is the part of a region that "
+               "these two dimensions state.")
     label = f"Scatter plot of samples over {axes[0].meaning or axes[0].name} and {axes[1].meaning or axes[1].name}"
     return figure(build, label, caption, f"scatter-{scale}")
 
@@ -138,12 +139,15 @@ def before_after(comparisons: Sequence[Comparison]) -> Figure:
 def search_curves(traces: Sequence[SearchTrace]) -> Figure:
     """Largest gap found so far against time, per method; each scale has its own chart."""
     rows: list[dict[str, Any]] = []
+    ends = {scale: max(sum(trace.seconds for trace in traces if trace.scale == scale),
+                       *(at for trace in traces if trace.scale == scale for at, _, _ in trace.improvements))
+            for scale in {trace.scale for trace in traces if trace.improvements}}
     for trace in traces:
         kept = list(trace.improvements)
         if not kept:
             continue
-        # A curve ends where its method stopped, not at its last improvement.
-        end = max(kept[-1][0], kept[0][0] + trace.seconds if trace.method != "random" else trace.seconds)
+        # A curve ends where its method stopped, not at its last improvement: those that take turns end together.
+        end = max(kept[-1][0], trace.seconds if trace.method == "random" else ends[trace.scale])
         rows += [{"scale": trace.scale, "method": trace.method, "seconds": seconds, "gap": gap}
                  for seconds, _, gap in [*kept, (end, 0, kept[-1][2])]]
     methods = list(dict.fromkeys(row["method"] for row in rows))
@@ -155,7 +159,8 @@ def search_curves(traces: Sequence[SearchTrace]) -> Figure:
         join, each = (alt.hconcat, width // 2 - 45) if beside else (alt.vconcat, width)
         for scale in scales:
             own = [row for row in rows if row["scale"] == scale]
-            legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, columnPadding=30)
+            legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, columnPadding=30,
+                                columns=2 if width == NARROW else len(methods))
             parts.append(alt.Chart(_data(own), title=alt.TitleParams(
                 f"{scale} scale", anchor="start", color=INK, fontSize=13, fontWeight="normal")).mark_line(
                 interpolate="step-after", strokeWidth=2.2).encode(
@@ -168,12 +173,13 @@ def search_curves(traces: Sequence[SearchTrace]) -> Figure:
         joined: Chart = join(*parts).resolve_scale(color="shared", strokeDash="shared")
         return joined
 
-    caption = "Annealing starts from the best random samples, so its curve begins where theirs ends."
+    caption = ("Random samples come first. The other methods then take turns, and each starts and restarts from the "
+               "best inputs known to all of them; a curve shows what its method found itself.")
     return figure(build, "Largest gap found against time, by search method", caption, "search")
 
 
 def _colours(number: int) -> list[str]:
-    return [(MUTED, ACCENT, LOSS, INK)[k % 4] for k in range(number)]
+    return [(MUTED, ACCENT, LOSS, INK, GAIN)[k % 5] for k in range(number)]
 
 
 def _dashes(number: int) -> list[list[int]]:

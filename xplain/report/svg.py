@@ -14,7 +14,8 @@ from markupsafe import Markup, escape
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
 WIDE, NARROW = 860, 290
-INK, MUTED, GRID, ACCENT, LOSS = ("var(--ink)", "var(--muted)", "var(--rule)", "var(--accent)", "var(--loss)")
+INK, MUTED, GRID, ACCENT, LOSS, GAIN = ("var(--ink)", "var(--muted)", "var(--rule)", "var(--accent)", "var(--loss)",
+                                        "var(--gain)")
 
 AXIS = {
     "labelColor": MUTED, "titleColor": INK, "gridColor": GRID, "domainColor": MUTED, "tickColor": MUTED,

@@ -12,8 +12,10 @@ from sklearn.tree import DecisionTreeRegressor
 from drex_runtime.records.ticks import Tick
 from xplain.explain.sentences import cause_text
 from xplain.records import Analysis, Attribution, Dimension, Evidence, Region, Sample, Witness
+from xplain.report.methods import MethodRow, method_rows
 from xplain.report.plots import before_after, scatter, search_curves
 from xplain.report.policy_text import RuleTable, rule_tables
+from xplain.report.proofs import ProofView, proof_views
 from xplain.report.svg import Figure
 from xplain.report.timeline import Step, draw, steps
 from xplain.report.units import count, duration, interval, percent, threshold
@@ -119,10 +121,12 @@ class View:
     facts: tuple[Fact, ...]
     witnesses: tuple[WitnessView, ...]
     worst: tuple[Worst, ...]
+    proofs: tuple[ProofView, ...]
     plots: tuple[Plot, ...]
     accounts: tuple[Account, ...]
     tuning: Figure | None
     curves: Figure | None
+    methods: tuple[MethodRow, ...]
     rules: tuple[RuleTable, ...]
 
 
@@ -135,10 +139,12 @@ def view(analysis: Analysis, samples: Sequence[Sample], tick: Tick) -> View:
         tuple(_facts(analysis, samples)),
         tuple(WitnessView(witness, draw(witness, tick), tuple(steps(witness.heuristic, tick)),
                           tuple(steps(witness.optimum, tick))) for witness in analysis.witnesses),
-        tuple(_worst(analysis, samples)), tuple(_plots(analysis, samples)),
+        tuple(_worst(analysis, samples)), tuple(proof_views(analysis.worst_cases, tick)),
+        tuple(_plots(analysis, samples)),
         tuple(_account(attribution) for attribution in analysis.attributions),
         before_after(tuning.comparisons) if tuning and tuning.comparisons else None,
         search_curves(analysis.traces) if any(trace.improvements for trace in analysis.traces) else None,
+        tuple(method_rows(analysis.traces)),
         tuple(rule_tables(analysis.policy_table)))
 
 
@@ -203,7 +209,7 @@ def _account(attribution: Attribution) -> Account:
 
 def _plots(analysis: Analysis, samples: Sequence[Sample]) -> Iterable[Plot]:
     for scale in dict.fromkeys(["operating", *(region.scale for region in analysis.regions)]):
-        own = [sample for sample in samples if sample.scale == scale and sample.origin != "annealing"]
+        own = [sample for sample in samples if sample.scale == scale and sample.unbiased]
         regions = [region for region in analysis.regions if region.scale == scale]
         axes = _axes(own, regions, {dimension.name: dimension for dimension in analysis.dimensions})
         if axes is not None:

@@ -1,7 +1,7 @@
-"""Simulated annealing over inputs: several chains in step, restarted from shared incumbents.
+"""Simulated annealing over inputs: several chains in step, restarted from the incumbents.
 
-Maximises the relative gap. Accepts a worse input with probability exp(difference / temperature); temperature and
-step width fall geometrically within each restart. Source: Kirkpatrick, Gelatt and Vecchi (1983).
+Accepts a worse input with probability exp(difference / temperature); temperature and step width fall geometrically
+within each restart. Source: Kirkpatrick, Gelatt and Vecchi (1983).
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drex_runtime.errors import InputError
 from xplain.problems.interface import Problem
-from xplain.records import Origin, Sample, SearchTrace
-from xplain.search.budget import Budget, Meter
-from xplain.search.evaluation import Evaluator
-from xplain.search.progress import Progress, Recorder
+from xplain.records import Origin, Point, Sample
+from xplain.search.incumbents import Incumbents, different
+from xplain.search.method import RETRIES
 
 STREAM = 2
-METHOD: Origin = "annealing"
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Schedule:
     """How the chains cool. Widths are shares of a dimension's range, temperatures shares of the spread of the gaps.
 
     `chains` proposals are evaluated as one batch. Of the chains of a restart, `elite` of them start from the best
-    inputs known, the others from random picks among the best `pool` share of the starting samples.
+    inputs known, the others from random picks among the best `pool` share of all of them.
     """
 
     chains: int = 8
@@ -38,7 +35,6 @@ class Schedule:
     width_cold: float = 0.03
     temperature_hot: float = 0.5
     temperature_cold: float = 0.01
-    retries: int = 8
 
     def width(self, cooled: float) -> float:
         """Step width when a share `cooled` of the restart is over."""
@@ -49,74 +45,48 @@ class Schedule:
         return _geometric(self.temperature_hot, self.temperature_cold, cooled)
 
 
-def annealing(problem: Problem, start: Sequence[Sample], seed: int, budget: Budget, *, jobs: int = 1,
-              schedule: Schedule | None = None, first_index: int | None = None, elapsed: float = 0.0,
-              progress: Progress | None = None) -> tuple[tuple[Sample, ...], SearchTrace]:
-    """Anneal from `start` (at least one sample) until the budget is spent; the start samples are not returned.
+class Annealing:
+    """Chains that cool while the budget is spent."""
 
-    `elapsed` = seconds spent before, so that the trace continues the one of the search that made `start`.
-    Inputs are returned in the order of evaluation; they are biased towards large gaps.
-    """
-    if not start:
-        raise InputError(METHOD, "start", "no samples", "at least one evaluated input")
-    schedule = schedule or Schedule()
-    meter = Meter(budget)
-    rng = np.random.default_rng((seed, STREAM))
-    recorder = Recorder(METHOD, problem.scale, seconds=elapsed, evaluations=len(start),
-                        best=max(sample.relative_gap for sample in start))
-    spread = float(np.std([sample.relative_gap for sample in start])) or 0.01
-    index = 1 + max(sample.index for sample in start) if first_index is None else first_index
-    samples: list[Sample] = []
-    current: list[Sample] = []
-    restart = -1
-    with Evaluator(problem, meter, jobs) as evaluator:
-        while meter.allowed(1):
-            progressed = meter.spent * schedule.restarts
-            if int(progressed) != restart:
-                restart = int(progressed)
-                current = _starts([*start, *samples], schedule, rng)
-            cooled = progressed - restart
-            points = [_proposal(problem, sample.point, rng, schedule, cooled) for sample in current]
-            draws = rng.random(len(points))
-            found = evaluator.evaluate(points, index, METHOD)
-            index += len(points)
-            scale = schedule.temperature(cooled) * spread
-            for chain, sample in enumerate(found):
-                if sample is None:
-                    continue
-                samples.append(sample)
-                if np.log(max(draws[chain], 1e-300)) * scale < sample.relative_gap - current[chain].relative_gap:
-                    current[chain] = sample
-            recorder.add((sample for sample in found if sample is not None), meter.seconds)
-            if progress is not None:
-                progress(METHOD, meter.spent, meter.evaluations, recorder.best)
-    return tuple(samples), recorder.trace()
+    name: Origin = "annealing"
 
+    def __init__(self, problem: Problem, incumbents: Incumbents, seed: int, schedule: Schedule | None = None) -> None:
+        self._problem, self._incumbents = problem, incumbents
+        self._schedule = schedule or Schedule()
+        self._rng = np.random.default_rng((seed, STREAM))
+        self._spread = incumbents.spread
+        self._restart = -1
+        self._current: list[Sample] = []
+        self._thresholds = np.zeros(0)
 
-def _starts(known: Sequence[Sample], schedule: Schedule, rng: np.random.Generator) -> list[Sample]:
-    """One start per chain: the best inputs known, each once, then random picks among the good ones."""
-    ranked: list[Sample] = []
-    seen: set[tuple[float, ...]] = set()
-    for sample in sorted(known, key=lambda sample: (-sample.relative_gap, sample.index)):
-        place = tuple(sample.point.values())
-        if place not in seen:
-            seen.add(place)
-            ranked.append(sample)
-    elite = ranked[:max(1, round(schedule.elite * schedule.chains))]
-    pool = ranked[:max(len(elite), round(schedule.pool * len(ranked)))]
-    others = rng.integers(0, len(pool), schedule.chains - len(elite))
-    return elite + [pool[int(k)] for k in others]
+    def ask(self, spent: float) -> list[Point]:
+        """One proposal per chain."""
+        schedule = self._schedule
+        progressed = spent * schedule.restarts
+        if int(progressed) != self._restart:
+            self._restart = int(progressed)
+            self._current = self._starts()
+        cooled = progressed - self._restart
+        points = [different(self._problem, sample.point, self._rng, schedule.width(cooled), RETRIES)
+                  for sample in self._current]
+        draws = np.maximum(self._rng.random(len(points)), 1e-300)
+        self._thresholds = np.log(draws) * schedule.temperature(cooled) * self._spread
+        return points
 
+    def tell(self, found: Sequence[Sample | None]) -> None:
+        """Move the chains that accept."""
+        for chain, sample in enumerate(found):
+            if sample is not None and \
+                    self._thresholds[chain] < sample.relative_gap - self._current[chain].relative_gap:
+                self._current[chain] = sample
 
-def _proposal(problem: Problem, point: dict[str, float], rng: np.random.Generator, schedule: Schedule,
-              cooled: float) -> dict[str, float]:
-    """A neighbour that differs from `point`; after `retries` steps that went nowhere, whatever came last."""
-    proposal = point
-    for _ in range(schedule.retries):
-        proposal = problem.neighbour(point, rng, schedule.width(cooled))
-        if proposal != point:
-            break
-    return proposal
+    def _starts(self) -> list[Sample]:
+        """One start per chain: the best inputs known, each once, then random picks among the good ones."""
+        schedule, ranked = self._schedule, self._incumbents.ranked
+        elite = ranked[:max(1, round(schedule.elite * schedule.chains))]
+        pool = ranked[:max(len(elite), round(schedule.pool * len(ranked)))]
+        others = self._rng.integers(0, len(pool), schedule.chains - len(elite))
+        return elite + [pool[int(k)] for k in others]
 
 
 def _geometric(hot: float, cold: float, cooled: float) -> float:

@@ -15,18 +15,16 @@ class Progress(Protocol):
 
 
 class Recorder:
-    """Collects the improvements of one method.
+    """Collects the improvements of one method on the axes of the whole search.
 
-    A method that takes its turn after others counts on: `seconds` and `evaluations` start where they stopped and
-    `best` is the incumbent it was handed, so that the curves of a portfolio share their axes.
+    `best` is the incumbent it was handed after `seconds` and `evaluations` of others.
     """
 
     def __init__(self, method: str, scale: Scale, *, seconds: float = 0.0, evaluations: int = 0,
                  best: float | None = None) -> None:
         self._method, self._scale = method, scale
-        self._offset = (seconds, evaluations)
-        self._evaluations = 0
-        self._seconds = 0.0
+        self.evaluations = 0
+        self.seconds = 0.0
         self._improvements: list[tuple[float, int, float]] = [] if best is None else [(seconds, evaluations, best)]
 
     @property
@@ -34,16 +32,16 @@ class Recorder:
         """Best relative gap so far; minus infinity before the first sample."""
         return self._improvements[-1][2] if self._improvements else float("-inf")
 
-    def add(self, samples: Iterable[Sample], seconds: float) -> None:
-        """Samples that were finished `seconds` after this method began."""
-        self._seconds = seconds
-        for sample in samples:
-            self._evaluations += 1
+    def add(self, samples: Iterable[Sample], *, took: float, seconds: float, evaluations: int) -> None:
+        """Samples of one turn that `took` seconds and ended `seconds` after the search began; `evaluations` inputs had
+        been evaluated before it."""
+        self.seconds += took
+        for number, sample in enumerate(samples, start=1):
+            self.evaluations += 1
             if sample.relative_gap > self.best:
-                at = (self._offset[0] + seconds, self._offset[1] + self._evaluations, sample.relative_gap)
-                self._improvements.append(at)
+                self._improvements.append((seconds, evaluations + number, sample.relative_gap))
 
     def trace(self) -> SearchTrace:
-        """The record; `evaluations` and `seconds` are this method's own. `best` is 0 if nothing was evaluated."""
+        """The record; `best` is 0 if nothing was evaluated."""
         best = self.best if self._improvements else 0.0
-        return SearchTrace(self._method, self._scale, self._evaluations, self._seconds, best, tuple(self._improvements))
+        return SearchTrace(self._method, self._scale, self.evaluations, self.seconds, best, tuple(self._improvements))

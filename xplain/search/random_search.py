@@ -32,8 +32,8 @@ def random_search(problem: Problem, seed: int, budget: Budget, *, jobs: int = 1,
             batch = evaluator.evaluate(points, first_index + number, origin)
             found = [sample for sample in batch if sample is not None]
             number += BATCH
+            recorder.add(found, took=meter.seconds - recorder.seconds, seconds=meter.seconds, evaluations=len(samples))
             samples += found
-            recorder.add(found, meter.seconds)
             if progress is not None:
                 progress(origin, meter.spent, meter.evaluations, recorder.best)
     return tuple(samples), recorder.trace()

@@ -18,7 +18,9 @@ from tests.xplain.tiny import PROFILE, tiny_request
 from xplain.problems.exact import ExactProblem
 from xplain.problems.generator import DIMENSIONS, LIMITS, check_space, default_space, generate
 from xplain.problems.operating import Contender
+from xplain.problems.structural import Request, Shape, moved, point_of, requests_of
 from xplain.request import operating_problem
+from xplain.space import value_at
 
 
 def exact(seed: int) -> ExactProblem:
@@ -41,16 +43,58 @@ def test_no_policy_beats_the_optimum_and_samples_repeat() -> None:
             point = problem.neighbour(point, rng, 1 - index / 4)
 
 
-def test_points_of_the_exact_scale_stay_in_their_domain() -> None:
-    problem, rng = exact(0), np.random.default_rng(0)
+@pytest.mark.parametrize("resize", [True, False])
+def test_points_of_the_exact_scale_stay_in_their_domain(resize: bool) -> None:
+    shape = exact(0).shape
+    problem = ExactProblem(exact(0).heuristic, PROFILE, "makespan", 0.05, requests=shape.requests, tokens=shape.tokens,
+                           resize=resize)
+    rng = np.random.default_rng(0)
     point = problem.draw(rng)
+    sizes = set()
     for _ in range(300):
-        assert list(point) == problem.keys()
-        for name, value in point.items():
-            low, high = (0, problem.arrival_steps) if name.startswith("a") else (1, PROFILE.num_segments)
-            assert value == int(value) and low <= value <= high
+        assert list(point) == [dimension.name for dimension in problem.dimensions]
+        for dimension in problem.dimensions:
+            assert point[dimension.name] in np.arange(dimension.low, dimension.high + 1)
+        workload = problem.workload(point)
+        assert [request.id for request in workload.requests] == list(range(len(workload.requests)))
+        sizes.add(tuple(request.output_tokens for request in workload.requests))
+        assert point_of(requests_of(point, problem.shape), problem.shape) == point
         point = problem.neighbour(point, rng, float(rng.random()))
-    assert problem.config == ServerConfig(problem.requests, problem.requests)
+    assert problem.config == ServerConfig(shape.requests, shape.requests)
+    whole = (shape.tokens,) * shape.requests
+    assert sizes == {whole} if not resize else sizes > {whole} and {len(size) for size in sizes} == set(
+        range(1, shape.requests + 1))
+
+
+def test_every_point_of_the_box_can_be_evaluated_whatever_a_method_proposes() -> None:
+    """Lengths of 0 anywhere, depths where there is no token: one workload, one form of it."""
+    problem, rng = exact(2), np.random.default_rng(1)
+    for index in range(scaled(30, 300)):
+        point = {dimension.name: value_at(dimension, rng.random()) for dimension in problem.dimensions}
+        sample = problem.evaluate(point, index, "tpe")
+        assert sample.gap >= 0 and problem.workload(sample.point) == problem.workload(point)
+        again = problem.evaluate(sample.point, index, "tpe")
+        assert again == sample
+
+
+def test_every_structural_move_happens_and_changes_one_thing() -> None:
+    shape = Shape(requests=3, tokens=3, num_segments=3, arrival_steps=4)
+    rng = np.random.default_rng(5)
+    start = [Request(1, [1, 2]), Request(2, [3])]
+    seen = set()
+    for _ in range(400):
+        after = requests_of(moved(point_of(start, shape), shape, rng, 1), shape)
+        tokens = sum(len(each.depths) for each in after) - 3
+        if len(after) != 2:
+            seen.add(f"requests {len(after) - 2:+d}")
+        elif [each.arrival for each in after] != [1, 2]:
+            assert tokens == 0
+            seen.add("arrival")
+        elif tokens:
+            seen.add(f"tokens {tokens:+d}")
+        elif after != start:
+            seen.add("depth")
+    assert seen >= {"requests +1", "requests -1", "arrival", "tokens +1", "tokens -1", "depth"}
 
 
 def in_bounds(point: Mapping[str, float]) -> bool:

@@ -21,6 +21,7 @@ from xplain.records import (
     Timeline,
     Tuning,
     Witness,
+    WorstCase,
 )
 from xplain.regions import find_regions, wilson
 from xplain.search import Budget, portfolio, random_search
@@ -91,6 +92,22 @@ def causes() -> tuple[Cause, ...]:
                  for kind, rule, atom, parameters, ticks, count, example in found)
 
 
+def worst_cases() -> tuple[WorstCase, ...]:
+    """Proved in integers, proved in floating point, and a bound only."""
+    proved = WorstCase(
+        "4 requests of 4 tokens, all at 0", 4, 4, False, 3_876, "enumerate", "enumeration", "proved", "exact", 104_000,
+        104_000, 304_000, 200_000, (0, 0, 0, 0), ((1, 1, 1, 1), (2, 2, 1, 1), (1, 2, 2, 1), (2, 2, 2, 2)), 0.31,
+        "3876 workloads up to exchanging requests; 212 exact searches",
+        ((0.02, 88_000, None), (0.31, 104_000, 104_000)))
+    floating = replace(proved, space="3 requests of 4 tokens, all at 0", requests=3, inputs=816, method="lattice",
+                       solver="HiGHS 1.11", proof="floating-point", detail="states generated", progress=())
+    bounded = replace(proved, space="3 requests of 4 tokens, each arriving at 0 or up to 4 steps of 28.6 ms later",
+                      requests=3, open_arrivals=True, inputs=88_560, method="lattice", solver="HiGHS 1.11",
+                      stopped="time-limit", proof="floating-point", upper=170_000, arrivals=(0, 0, 28_630),
+                      depths=proved.depths[:3], seconds=2.0, progress=((0.5, 90_000, 400_000), (2.0, 104_000, 170_000)))
+    return proved, floating, bounded
+
+
 def example(*, hostile: bool = False, evaluations: int = 300) -> tuple[Analysis, tuple[Sample, ...]]:
     """The analysis and its samples; with `hostile`, markup wherever a text comes from outside."""
     problem = SyntheticProblem(box, plane(), noise=0.03)
@@ -139,5 +156,5 @@ def example(*, hostile: bool = False, evaluations: int = 300) -> tuple[Analysis,
         "12. Cause: rule flush_size should have fired but buffered >= flush_size was false. Tuned: held-out mean gap "
         "+12 % to +1.3 %.",
         ("exact scale: 4 requests x 4 tokens, no prompts; 398 of 400 optima proved, the others are intervals",
-         "operating scale: 2 workloads per point"))
+         "operating scale: 2 workloads per point"), worst_cases())
     return analysis, samples

@@ -133,7 +133,7 @@ def test_what_a_run_lacks_is_said_and_not_left_empty() -> None:
 
 def test_more_samples_than_are_drawn_is_said() -> None:
     analysis, samples = example(hostile=False)
-    unbiased = [sample for sample in samples if sample.origin != "annealing"]
+    unbiased = [sample for sample in samples if sample.unbiased]
     many = [replace(sample, index=k) for k, sample in enumerate(unbiased * 3)]
     assert "900 of them are drawn, evenly." in render_report(analysis, many)
     assert "of them are drawn" not in page()
