@@ -12,18 +12,12 @@ from drex_runtime.policies import bind
 from drex_runtime.records import CostProfile, Request, ServerConfig, Workload
 from drex_runtime.scheduling.state import Objective
 from drex_runtime.simulator.compiled import simulate_compiled
+from xplain.encodings.certificates.counted import Counted
+from xplain.encodings.certificates.features import Shape
 from xplain.encodings.exact import CostToGo, Limits, solve
+from xplain.problems.exact_features import FEATURES
 from xplain.problems.operating import Contender
 from xplain.records import Origin, Point, Sample, Scale
-
-FEATURES = {
-    "exit_share": ("share of tokens that exit early", ""),
-    "spread": ("mean disagreement between requests at the same token position", ""),
-    "changes": ("share of consecutive tokens of a request with different depth", ""),
-    "deep_spread": ("difference in deep tokens between the deepest and the shallowest request", "tokens"),
-    "last_arrival": ("last arrival in shallow passes", "passes"),
-    "first_disagreement": ("mean disagreement at the first token", ""),
-}
 
 
 class ExactProblem:
@@ -97,16 +91,12 @@ class ExactProblem:
 
     def features(self, point: Point) -> dict[str, float]:
         """What regions at exact scale are read over."""
-        depths = np.array([[point[f"d{i}.{t}"] for t in range(self.tokens)] for i in range(self.requests)])
-        early = (depths < self.profile.num_segments).astype(float)
-        disagreement = 4 * early.mean(axis=0) * (1 - early.mean(axis=0))
-        changes = np.abs(np.diff(early, axis=1)).mean() if self.tokens > 1 else 0.0
-        deep = (1 - early).sum(axis=1)
-        return {"exit_share": float(early.mean()), "spread": float(disagreement.mean()), "changes": float(changes),
-                "deep_spread": float(deep.max() - deep.min()),
-                "last_arrival": max(point[f"a{i}"] for i in range(self.requests)),
-                "first_disagreement": float(disagreement[0])}
+        depths = np.array([[[int(point[f"d{i}.{t}"]) for t in range(self.tokens)] for i in range(self.requests)]])
+        arrivals = np.array([[int(point[f"a{i}"]) * self.grid for i in range(self.requests)]], np.int64)
+        counted = Counted(depths, arrivals, Shape(self.requests, self.tokens, self.profile.num_segments, self.grid))
+        return {name: float(counted.values(feature)[0]) for name, feature in FEATURES.items()}
 
     def describe(self, feature: str) -> tuple[str, str]:
         """Meaning and unit of a feature."""
-        return FEATURES.get(feature, (feature, ""))
+        known = FEATURES.get(feature)
+        return (feature, "") if known is None else (known.meaning, known.unit)

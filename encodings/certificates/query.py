@@ -1,0 +1,74 @@
+"""A claim as one SMT query: is there a workload in the part, and a schedule if the benchmark is the optimum, such that
+the claim fails? Unsatisfiable: proved. The claim's negation has existential variables only, so no quantifier is needed:
+a free schedule costs at least the optimum, and some free schedule attains it.
+
+For claims "at-least" against the optimum that is not so (every schedule would have to be asked about): refused.
+"""
+
+from __future__ import annotations
+
+import time
+
+import z3
+
+from drex_runtime.errors import LimitError
+from drex_runtime.policies.bind import BoundPolicy
+from xplain.encodings.certificates.claim import Claim, Verdict
+from xplain.encodings.certificates.encoded import Encoded
+from xplain.encodings.steps import Inputs, Steps, unroll
+from xplain.encodings.steps.chooser import FreeChooser, PolicyChooser
+from xplain.encodings.steps.machine import horizon
+from xplain.encodings.terms import Bool, Terms
+from xplain.encodings.terms.smt import SmtModel
+
+MAX_STEPS = 64  # of one machine; writing down more takes minutes, solving it hours
+
+
+def ask(claim: Claim, seconds: float) -> Verdict:
+    """Proved, refuted with a replayed witness, or unknown with the reason. LimitError for what cannot be asked."""
+    began, problem, terms = time.monotonic(), claim.problem, Terms()
+    if claim.relation == "at-least" and problem.benchmark is None:
+        raise LimitError("a lower bound on the gap to the optimum needs quantifiers; claim it against a policy")
+    inputs = Inputs(terms, problem.space)
+    steps = horizon(inputs)
+    if steps > MAX_STEPS:
+        return Verdict("unknown", "smt", "z3", z3.get_version_string(), 0.0, None,
+                       f"{steps} steps to unroll: the SMT method takes up to {MAX_STEPS}")
+    terms.require(claim.where.truth(Encoded(terms, inputs, claim.shape)))
+    terms.require(_violated(claim, terms, inputs))
+    model = SmtModel(terms)
+    left = max(0.001, seconds - (time.monotonic() - began))
+    model.solver.set("timeout", int(1000 * left))
+    answer = str(model.solver.check())
+    took = time.monotonic() - began
+    if answer == "unsat":
+        return Verdict("proved", "smt", "z3", z3.get_version_string(), took, None, f"{steps} steps")
+    if answer == "unknown":
+        return Verdict("unknown", "smt", "z3", z3.get_version_string(), took, None,
+                       f"{steps} steps; z3 says {model.solver.reason_unknown()} after {took:.1f} s of {seconds:g} s")
+    # A policy that idles for ever has no cost; the query asks for that too, and the replay raises it.
+    witness = problem.replay(inputs.workload(model.values(model.solver.model())))
+    if not claim.violated(witness.heuristic, witness.benchmark):
+        raise RuntimeError(f"z3's witness does not violate the claim: {witness.heuristic} against {witness.benchmark}; "
+                           "encoding and simulator disagree")
+    return Verdict("refuted", "smt", "z3", z3.get_version_string(), time.monotonic() - began, witness, f"{steps} steps")
+
+
+def _violated(claim: Claim, terms: Terms, inputs: Inputs) -> Bool:
+    """Whether the claim fails at the inputs, or a policy has no cost there."""
+    problem, den, num = claim.problem, claim.relative.denominator, claim.relative.numerator
+    heuristic = _run("H", terms, inputs, problem.policy)
+    failed = heuristic.stuck | ~heuristic.finished
+    if problem.benchmark is None:
+        benchmark = unroll("OPT", terms, inputs, problem.profile, problem.config,
+                           FreeChooser("OPT", terms, inputs, problem.config))
+        terms.require(benchmark.finished)
+    else:
+        benchmark = _run("B", terms, inputs, problem.benchmark)
+        failed = failed | benchmark.stuck | ~benchmark.finished
+    measured = heuristic.cost(problem.objective) * den - benchmark.cost(problem.objective) * (den + num)
+    return failed | (measured > claim.value if claim.relation == "at-most" else measured < claim.value)
+
+
+def _run(name: str, terms: Terms, inputs: Inputs, policy: BoundPolicy) -> Steps:
+    return unroll(name, terms, inputs, policy.profile, policy.config, PolicyChooser(name, terms, inputs, policy))
