@@ -28,7 +28,8 @@ class OutOfTimeError(LimitError):
 
 class Survey:
     """Rows are workloads. `heuristic`: cost of the policy; `benchmark`: the benchmark's, or UNKNOWN; `lower`: a lower
-    bound on it, or UNKNOWN. Raises OutOfTimeError at `deadline` (monotonic clock), LimitError if there are too many rows."""
+    bound on it, or UNKNOWN. Methods raise OutOfTimeError at their deadline (monotonic clock); LimitError if there are
+    too many workloads."""
 
     def __init__(self, problem: GapProblem, deadline: float) -> None:
         self.problem, self.optima = problem, Optima(problem) if problem.benchmark is None else None

@@ -1,65 +1,77 @@
 """Regions for certificates, read off a survey: where every workload loses, and what is left to complete a union.
 
-A statistical region holds mostly bad workloads; a certificate needs all of them, or needs nothing bad outside. Trees
-over the certifiable features propose boxes; what is kept is checked on every workload, and proved afterwards anyway.
+A statistical region holds mostly bad workloads; a certificate needs all of them, or needs nothing bad outside. What
+is proposed here is proved afterwards like any claim.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.tree import DecisionTreeClassifier
 
+from xplain.certify.implicants import grown_boxes
 from xplain.certify.record import NamedRegion
-from xplain.encodings.certificates.counted import Mask
+from xplain.encodings.certificates.counted import Ints, Mask
 from xplain.encodings.certificates.survey import Survey
-from xplain.problems.exact_features import FEATURES
+from xplain.problems.exact_features import FEATURES, feature_named, members
 from xplain.regions.box import Box
 from xplain.regions.table import Floats
 from xplain.regions.tree import paths
 
-LEAVES = 16
-NAMES = tuple(FEATURES)
+LEAVES = 8
 
 
-def feature_values(survey: Survey, grid: int) -> Floats:
-    """[workload, feature] of the whole space."""
+@dataclass(frozen=True)
+class Values:
+    """`table` [workload, feature] of the whole space, or of a part of it."""
+
+    names: tuple[str, ...]
+    table: Floats
+
+    def where(self, rows: Mask) -> Values:
+        """Some of the workloads."""
+        return Values(self.names, self.table[rows])
+
+
+def feature_values(survey: Survey, grid: int, *, single: bool = False) -> Values:
+    """Features of whole workloads; with `single` those of single requests and tokens too."""
     counted = survey.counted(grid)
-    return np.column_stack([counted.values(feature) for feature in FEATURES.values()])
+    names = (*FEATURES, *(members(counted.shape) if single else ()))
+    features = [feature for feature in (feature_named(name, counted.shape) for name in names) if feature is not None]
+    return Values(names, np.column_stack([counted.values(feature) for feature in features]))
 
 
-def losing(values: Floats, loses: Mask, most: int, prefix: str, seed: int) -> list[NamedRegion]:
-    """At most `most` boxes in which every workload loses, the largest first, each of workloads not held before."""
-    found, left = list[Box](), np.ones(len(values), np.bool_)
-    candidates = [box for box in _leaves(values, loses, seed) if _all(loses, box.inside(values))]
-    candidates = [_simplified(box, lambda other: _all(loses, other.inside(values))) for box in candidates]
-    for _ in range(most):
-        sizes = [int((box.inside(values) & left).sum()) for box in candidates]
-        if not sizes or not max(sizes):
-            break
-        box = candidates[int(np.argmax(sizes))]
-        found.append(box)
-        left &= ~box.inside(values)
-    return _named(found, prefix)
+def losing(values: Values, gaps: Ints, most: int, prefix: str, seed: int) -> list[NamedRegion]:
+    """At most `most` boxes in which every workload has a gap above 0 (see `implicants`)."""
+    single = np.array([name not in FEATURES for name in values.names])
+    return _named(grown_boxes(values.table, gaps, single, most, seed), values.names, prefix)
 
 
-def completing(values: Floats, bad: Mask, prefix: str, seed: int) -> list[NamedRegion]:
+def completing(values: Values, bad: Mask, prefix: str, seed: int) -> list[NamedRegion]:
     """Boxes that hold every bad workload, and few others."""
     if not bad.any():
         return []
-    boxes = [box for box in _leaves(values, bad, seed) if (box.inside(values) & bad).any()]
-
-    def held(box: Box) -> int:
-        return int((box.inside(values) & ~bad).sum())
-
-    return _named([_simplified(box, lambda other, most=held(box): held(other) <= most) for box in boxes], prefix)
+    table = values.table
+    boxes = [box for box in _leaves(table, bad, seed) if (box.inside(table) & bad).any()]
+    return _named([_no_larger(box, table, ~bad) for box in boxes], values.names, prefix)
 
 
-def _leaves(values: Floats, positive: Mask, seed: int) -> list[Box]:
+def _no_larger(box: Box, table: Floats, others: Mask) -> Box:
+    """With as few predicates as hold no more of `others`."""
+    def held(candidate: Box) -> int:
+        return int((candidate.inside(table) & others).sum())
+
+    most = held(box)
+    return _simplified(box, lambda candidate: held(candidate) <= most)
+
+
+def _leaves(table: Floats, positive: Mask, seed: int) -> list[Box]:
     tree = DecisionTreeClassifier(max_leaf_nodes=LEAVES, class_weight="balanced", random_state=seed)
-    tree.fit(values, positive)
-    return paths(tree, values.shape[1])
+    tree.fit(table, positive)
+    return paths(tree, table.shape[1])
 
 
 def _simplified(box: Box, keeps: Callable[[Box], bool]) -> Box:
@@ -71,10 +83,6 @@ def _simplified(box: Box, keeps: Callable[[Box], bool]) -> Box:
         box = shorter
 
 
-def _all(mask: Mask, inside: Mask) -> bool:
-    return bool(inside.any()) and bool(mask[inside].all())
-
-
-def _named(boxes: Sequence[Box], prefix: str) -> list[NamedRegion]:
+def _named(boxes: Sequence[Box], names: tuple[str, ...], prefix: str) -> list[NamedRegion]:
     unique = dict.fromkeys(boxes)
-    return [NamedRegion(f"{prefix}{k}", box.predicates(NAMES)) for k, box in enumerate(unique, start=1)]
+    return [NamedRegion(f"{prefix}{k}", box.predicates(names)) for k, box in enumerate(unique, start=1)]

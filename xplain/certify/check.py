@@ -2,8 +2,8 @@
 
 1. The hashes fit the model and the profile, the statement is what the model says.
 2. The witness belongs to the part of the space, and simulator and exact search find its costs.
-3. The claim is decided again by every method that can: a survey of all workloads, and an SMT query. A proved claim holds
-   if none refutes it and at least one proves it.
+3. The claim is decided again by every method that can: a survey of all workloads, and an SMT query. A proved claim
+   holds if none refutes it and at least one proves it.
 """
 
 from __future__ import annotations

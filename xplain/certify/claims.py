@@ -9,9 +9,11 @@ from drex_runtime.policies.yaml_form import parse_policy, policy_to_yaml
 from drex_runtime.records.numbers import number_text
 from xplain.certify.record import Model, NamedRegion, PolicyTable
 from xplain.encodings.certificates.claim import Claim
-from xplain.encodings.certificates.features import Condition, Side, Where
+from xplain.encodings.certificates.features import Condition, Shape, Side, Where
+from xplain.encodings.certificates.workloads import shape_of
 from xplain.encodings.gap import GapProblem
-from xplain.problems.exact_features import FEATURES, uncertifiable
+from xplain.problems.exact_features import certifiable, feature_named
+from xplain.records import Predicate
 
 
 def claim_of(model: Model, source: str) -> Claim:
@@ -34,20 +36,19 @@ def where_of(model: Model, source: str) -> Where:
     fits = {"everywhere": not model.regions, "inside": bool(model.regions), "outside": True}
     if not fits[model.where]:
         raise InputError(source, "regions", len(model.regions), "regions exactly where a part of the space is meant")
-    return where(model.where, model.regions, source)
+    return where(model.where, model.regions, shape_of(model.space, model.grid), source)
 
 
-def where(side: Side, regions: tuple[NamedRegion, ...], source: str) -> Where:
+def where(side: Side, regions: tuple[NamedRegion, ...], shape: Shape, source: str) -> Where:
     """`side` of the union of regions. InputError for a region over a feature that cannot be certified."""
-    boxes = []
-    for region in regions:
-        for predicate in region.predicates:
-            reason = uncertifiable(predicate.feature)
-            if reason is not None:
-                raise InputError(f"{source}: region {region.name}", "feature", predicate.feature, reason)
-        boxes.append(tuple(Condition(FEATURES[predicate.feature], predicate.relation, predicate.bound)
-                           for predicate in region.predicates))
-    return Where(side, tuple(boxes))
+    def condition(region: NamedRegion, predicate: Predicate) -> Condition:
+        feature = feature_named(predicate.feature, shape)
+        if feature is None:
+            raise InputError(f"{source}: region {region.name}", "feature", predicate.feature, certifiable(shape))
+        return Condition(feature, predicate.relation, predicate.bound)
+
+    return Where(side, tuple(tuple(condition(region, predicate) for predicate in region.predicates)
+                             for region in regions))
 
 
 def table_of(policy: BoundPolicy) -> PolicyTable:

@@ -34,7 +34,7 @@ def run_certify(run: Path, *, kind: str, size: str | None, arrival_steps: int | 
                 print(f"{found.kind}: no certificate: {found.text}")
                 continue
             save_certificate(folder, found)
-            print(line(found))
+            print(line(found), flush=True)
     print(folder)
 
 
@@ -49,7 +49,7 @@ def run_check(run: Path, seconds: float) -> bool:
         with progress(f"checking {path.name}"):
             checked = check_file(path, _seconds(seconds))
         good &= checked.holds is True
-        print(f"{checked.name}: {checked.label}")
+        print(f"{checked.name}: {checked.label}", flush=True)
         for each in checked.lines:
             print(f"  {each}")
     return good

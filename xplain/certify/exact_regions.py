@@ -11,7 +11,6 @@ from xplain.certify.boxes import feature_values
 from xplain.certify.record import NamedRegion
 from xplain.certify.subject import Subject
 from xplain.encodings.certificates.survey import Survey
-from xplain.problems.exact_features import FEATURES
 from xplain.records import Origin, Sample
 from xplain.regions import find_regions
 from xplain.request import exact_problem
@@ -27,7 +26,7 @@ def exact_regions(survey: Survey, subject: Subject, grid: int, deadline: float) 
     values = feature_values(survey, grid)
 
     def sample(row: int, origin: Origin) -> Sample:
-        features = dict(zip(FEATURES, values[row].tolist(), strict=True))
+        features = dict(zip(values.names, values.table[row].tolist(), strict=True))
         benchmark = int(survey.benchmark[row])
         return Sample(row, "exact", origin, {}, features, int(survey.heuristic[row]), benchmark, benchmark)
 

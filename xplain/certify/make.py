@@ -1,7 +1,7 @@
 """Prove what can be proved of a run: one function per kind of certificate.
 
-The strongest value is read off a survey of all workloads where they can be enumerated; the claim with that value is then
-decided, by the survey or by SMT. Where they cannot, SMT climbs from witness to witness until no workload is worse.
+The strongest value is read off a survey of all workloads where they can be enumerated; the claim with that value is
+then decided, by the survey or by SMT. Where they cannot, SMT climbs from witness to witness until none is worse.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from xplain.certify.statement import statement_of
 from xplain.certify.subject import Subject
 from xplain.encodings.certificates.claim import Bound, Claim, Method, Verdict
 from xplain.encodings.certificates.decide import decide, judge, usual_method
-from xplain.encodings.certificates.features import Side
+from xplain.encodings.certificates.features import Side, Where
 from xplain.encodings.certificates.survey import OutOfTimeError, Survey
-from xplain.encodings.certificates.workloads import MAX_WORKLOADS, count
+from xplain.encodings.certificates.workloads import MAX_WORKLOADS, count, shape_of
 from xplain.encodings.gap import GapProblem
 
 MOST_REGIONS = 3  # of kind b
+MEANINGFUL = 0.95  # a union that holds a larger share of all workloads says nothing
+FINENESS = Fraction(1, 1000)
 Tell = Callable[[str], None]
 
 
@@ -71,7 +73,11 @@ class Bench:
     def claim(self, relation: Bound, value: int, side: Side = "everywhere", regions: tuple[NamedRegion, ...] = (),
               relative: Fraction = Fraction(0)) -> Claim:
         """A claim about this problem."""
-        return Claim(self.problem, relation, value, where(side, regions, "certificate"), relative, self.grid)
+        return Claim(self.problem, relation, value, self.part(side, regions), relative, self.grid)
+
+    def part(self, side: Side, regions: tuple[NamedRegion, ...]) -> Where:
+        """A part of the space. InputError for a region over a feature that cannot be certified."""
+        return where(side, regions, shape_of(self.problem.space, self.grid), "certificate")
 
     def strongest(self, claim: Claim) -> int | None:
         """The strongest value with which the claim holds, found; None: not found in time, or nobody is inside."""
@@ -148,8 +154,8 @@ def losing_regions(subject: Subject, wish: Wish) -> Iterator[Certificate | Note]
                         "--size")
         return
     survey = bench.survey
-    values, gaps = feature_values(survey, bench.grid), survey.heuristic - survey.benchmark
-    found = losing(values, gaps > 0, MOST_REGIONS, "D", subject.request.seed) if (gaps > 0).any() else []
+    values, gaps = feature_values(survey, bench.grid, single=True), survey.heuristic - survey.benchmark
+    found = losing(values, gaps, MOST_REGIONS, "D", subject.request.seed)
     made = 0
     for region in (*subject.regions, *found):
         value = bench.strongest(bench.claim("at-least", 0, "inside", (region,)))
@@ -159,8 +165,8 @@ def losing_regions(subject: Subject, wish: Wish) -> Iterator[Certificate | Note]
             yield bench.certificate(f"b-{region.name}", claim, "inside", (region,))
     if not made:
         share = float((gaps > 0).mean())
-        yield Note("b", f"no region over the certifiable features in which every workload loses to {wish.against} "
-                        f"({share:.1%} of all workloads do)")
+        yield Note("b", f"no workload loses to {wish.against}" if not share else "no region over the certifiable "
+                        f"features in which every workload loses to {wish.against} ({share:.1%} of all do)")
 
 
 def no_regression(subject: Subject, wish: Wish) -> Iterator[Certificate | Note]:
@@ -193,20 +199,34 @@ def completeness(subject: Subject, wish: Wish) -> Iterator[Certificate | Note]:
     survey, tau = bench.survey, subject.tau
     regions = subject.regions or exact_regions(survey, subject, bench.grid, bench.deadline)
 
-    def certificate(name: str, regions: tuple[NamedRegion, ...]) -> Certificate:
+    def certificate(name: str, regions: tuple[NamedRegion, ...], tau: Fraction) -> Certificate:
         return bench.certificate(name, bench.claim("at-most", -1, "outside", regions, tau), "outside", regions)
 
-    reported = certificate("d", regions)
+    reported = certificate("d", regions, tau)
     yield reported
     if reported.status != "refuted":
         return
+    yield certificate("d-least", regions, least_tau(bench, regions, tau))
     bad = survey.reaching(bench.claim("at-most", -1, relative=tau), bench.deadline)
-    outside = survey.inside(where("outside", regions, "certificate"), bench.grid)
-    values = feature_values(survey, bench.grid)
-    extra = completing(values[outside], bad[outside], "C", subject.request.seed)
-    complete = (*regions, *extra)
-    union = survey.inside(where("inside", complete, "certificate"), bench.grid)
-    made = certificate("d-complete", complete)
-    share = f"the regions hold {union.mean():.1%} of all workloads; {bad[union].mean():.1%} of those are bad"
+    outside = survey.inside(bench.part("outside", regions), bench.grid)
+    extra = completing(feature_values(survey, bench.grid).where(outside), bad[outside], "C", subject.request.seed)
+    union = survey.inside(bench.part("inside", (*regions, *extra)), bench.grid)
+    share = f"the regions hold {union.mean():.1%} of all workloads, {bad[union].mean():.1%} of which are bad"
+    if union.mean() > MEANINGFUL:
+        yield Note("d", f"regions that leave out no bad workload would say little: {share}")
+        return
+    made = certificate("d-complete", (*regions, *extra), tau)
     yield replace(made, detail=f"{made.detail}; {share}")
 
+
+def least_tau(bench: Bench, regions: tuple[NamedRegion, ...], tau: Fraction) -> Fraction:
+    """The smallest multiple of FINENESS above `tau` that no workload outside the regions reaches."""
+    while True:
+        claim = bench.claim("at-most", -1, "outside", regions, tau)
+        row = bench.survey.worst(claim, bench.deadline, stop_beyond=True)
+        if row is None:
+            return tau
+        heuristic, benchmark = int(bench.survey.heuristic[row]), int(bench.survey.benchmark[row])
+        if not claim.violated(heuristic, benchmark):
+            return tau
+        tau = (Fraction(heuristic - benchmark, benchmark) // FINENESS + 1) * FINENESS

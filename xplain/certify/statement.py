@@ -6,9 +6,10 @@ from fractions import Fraction
 
 from drex_runtime.errors import InputError
 from xplain.certify.record import Model, NamedRegion
-from xplain.encodings.certificates.workloads import count
+from xplain.encodings.certificates.features import Shape
+from xplain.encodings.certificates.workloads import count, shape_of
 from xplain.encodings.steps.inputs import InputSpace
-from xplain.problems.exact_features import FEATURES
+from xplain.problems.exact_features import feature_named
 from xplain.regions.sentences import number
 from xplain.report.units import duration
 
@@ -31,22 +32,24 @@ def named(model: Model, side: str) -> str:
     return f"{table.name} ({', '.join(differing) or 'the same parameters'})"
 
 
-def region_text(region: NamedRegion) -> str:
+def region_text(region: NamedRegion, shape: Shape) -> str:
     """Name and conditions of a region."""
     if not region.predicates:
         return f"{region.name} (everywhere)"
-    return f"{region.name} ({' and '.join(f'{_meaning(item.feature)} {item.relation} {number(item.bound)}' for item in region.predicates)})"
+    conditions = [f"{_meaning(item.feature, shape)} {item.relation} {number(item.bound)}" for item in region.predicates]
+    return f"{region.name} ({' and '.join(conditions)})"
 
 
-def _meaning(feature: str) -> str:
-    known = FEATURES.get(feature)
+def _meaning(feature: str, shape: Shape) -> str:
+    known = feature_named(feature, shape)
     return feature if known is None else known.meaning
 
 
 def _claim(model: Model, other: str) -> str:
+    shape = shape_of(model.space, model.grid)
     policy, tick = named(model, "policy"), model.profile.tick
     amount = f"{duration(abs(model.value), tick)} ({abs(model.value):,} {tick})"
-    regions = "; ".join(map(region_text, model.regions))
+    regions = "; ".join(region_text(region, shape) for region in model.regions)
     if model.kind == "d":
         outside = f"outside {regions}" if model.regions else "anywhere"
         if model.value != -1 or model.relation != "at-most":

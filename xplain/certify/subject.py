@@ -55,4 +55,5 @@ def load_subject(run: Path, quantum: int, rows: int) -> Subject:
                     if region.scale == "exact")
     path = run / "tuned.yaml"
     tuned = load_policy_config(path)[1] if path.exists() else None
-    return Subject(request, quantised(measured, quantum, min(rows, measured.max_rows)), quantum, subject, regions, tuned)
+    costs = quantised(measured, quantum, min(rows, measured.max_rows))
+    return Subject(request, costs, quantum, subject, regions, tuned)

@@ -1,14 +1,17 @@
 """What regions at exact scale are read over. Each feature has one definition, which numbers and solvers share.
 
-All are certifiable: a certificate may be about a region over them. `uncertifiable` says why another feature is not.
+All of them are certifiable: certificates may be about regions over them. Features without such a definition (those of
+the operating scale) are not, and are refused by name.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from xplain.encodings.certificates.features import Feature, Quantities
+from drex_runtime.errors import LimitError
+from xplain.encodings.certificates.features import Feature, Quantities, Shape
 
 Of = Quantities[Any, Any]
 
@@ -81,9 +84,48 @@ FEATURES = {feature.name: feature for feature in (
 )}
 
 
-def uncertifiable(feature: str) -> str | None:
-    """Why no certificate can be about a region over this feature; None: it can."""
-    if feature in FEATURES:
-        return None
-    return f"feature {feature} has no encoding: certificates are about workloads of the exact scale, and read " + \
-        ", ".join(FEATURES)
+FAMILIES = {
+    "exits_of": "early tokens of request {}", "early_at": "requests whose token {} exits early",
+    "arrival_of": "arrival of request {} in shallow passes", "early": "early exit of request {}, token {}",
+}
+_MEMBER = re.compile(rf"({'|'.join(FAMILIES)})_([1-9][0-9]?)(?:_([1-9][0-9]?))?")
+
+
+def members(shape: Shape) -> list[str]:
+    """Names of the features of single requests and positions, numbered from 1 in (arrival, id) order: certificates read
+    them too, where no figure about the whole workload tells those that lose from the others."""
+    requests, tokens = range(1, shape.requests + 1), range(1, shape.tokens + 1)
+    return [*(f"exits_of_{i}" for i in requests), *(f"early_at_{t}" for t in tokens),
+            *(f"arrival_of_{i}" for i in requests), *(f"early_{i}_{t}" for i in requests for t in tokens)]
+
+
+def feature_named(name: str, shape: Shape) -> Feature | None:
+    """A certifiable feature of workloads of this shape; None: there is no such feature."""
+    if name in FEATURES:
+        return FEATURES[name]
+    return _member(name) if name in members(shape) else None
+
+
+def _member(name: str) -> Feature:
+    family, first, second = _parts(name)
+    meaning = FAMILIES[family].format(first, second)
+    if family == "exits_of":
+        return Feature(name, meaning, "tokens", lambda of: _exits(of, first - 1, of.shape.tokens))
+    if family == "early_at":
+        return Feature(name, meaning, "requests",
+                       lambda of: of.total([of.early(i, first - 1) for i in range(of.shape.requests)]))
+    if family == "arrival_of":
+        return Feature(name, meaning, "passes", lambda of: of.arrival(first - 1), lambda shape: shape.grid)
+    return Feature(name, meaning, "", lambda of: of.early(first - 1, second - 1))
+
+
+def _parts(name: str) -> tuple[str, int, int]:
+    found = _MEMBER.fullmatch(name)
+    if found is None:
+        raise LimitError(f"feature {name} is not one of a request or token position")
+    return found[1], int(found[2]), int(found[3] or 0)
+
+
+def certifiable(shape: Shape) -> str:
+    """What a region may be over, if a certificate about workloads of this shape is to be about it."""
+    return f"a feature that has an encoding: {', '.join(FEATURES)}, {', '.join(members(shape))}"
