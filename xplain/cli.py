@@ -96,7 +96,7 @@ def certify(
     quantum: Annotated[int, typer.Option(help="Round costs up to multiples of this many ticks of the profile; 1: as "
                        "measured.", min=1)] = 1,
     seconds: Annotated[float | None, typer.Option(help="For each kind; with --check, for each method and certificate. "
-                       "Default: 120, with --check 20.")] = None,
+                       "Default: 120, with --check 60.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Prove the stored certificates again, from their own content "
                                         "and by a second method where one ends in time. Exit code 1 unless all "
                                         "hold.")] = False,
@@ -105,11 +105,11 @@ def certify(
     from xplain.certify.command import run_certify, run_check
 
     if check:
-        if not run_check(run, 20.0 if seconds is None else seconds):
+        if not run_check(run, 60.0 if seconds is None else seconds):
             raise typer.Exit(1)
         return
     run_certify(run, kind=kind, size=size, arrival_steps=arrival_steps, places=max_num_seqs, batch_max=batch_max,
-                against=against, method=method, quantum=quantum, seconds=120.0 if seconds is None else seconds)
+                against=against, method=method, quantum=quantum, seconds=160.0 if seconds is None else seconds)
 
 
 @app.command()
