@@ -63,6 +63,7 @@ CASES: dict[str, tuple[GapProblem, Bound, Where, Fraction]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_strongest_claim_is_proved_and_the_next_refuted_by_both_methods(name: str) -> None:
     of, relation, where, relative = CASES[name]

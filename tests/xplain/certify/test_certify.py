@@ -74,6 +74,7 @@ def small(**changes: Any) -> Size:
     return Size(**{"requests_tokens": (3, 2), "arrival_steps": 1, **changes})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "size"), [("a", (4, 4)), ("b", (4, 3)), ("c", (4, 3)), ("d", (4, 4))])
 def test_each_kind_is_proved_for_drex(kind: Kind, size: tuple[int, int], subject: Subject) -> None:
     """At the sizes promised; a and d one token shorter by default: their optima are most of the time."""
@@ -97,6 +98,7 @@ def test_each_kind_is_proved_for_drex(kind: Kind, size: tuple[int, int], subject
             assert claim.measured(witness.heuristic, witness.benchmark) == model.value
 
 
+@pytest.mark.slow
 def test_all_hold_when_checked_from_their_own_content(certified: Path, tmp_path: Path,
                                                       capsys: pytest.CaptureFixture[str]) -> None:
     lonely = tmp_path / "elsewhere"
@@ -183,6 +185,7 @@ def test_regions_of_a_certificate_of_kind_b_lose_everywhere_and_are_not_empty(su
         assert certificate.witness is not None and not certificate.detail.startswith("0 of")
 
 
+@pytest.mark.slow
 def test_smt_alone_finds_the_same_value(subject: Subject) -> None:
     size = small(requests_tokens=(2, 2))
     by_survey, by_smt = made(subject, "a", size=size), made(subject, "a", size=size, method="smt")
