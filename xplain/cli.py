@@ -1,4 +1,4 @@
-"""`xplain`: analyse a scheduler, tune it, render the report again."""
+"""`xplain`: analyse a scheduler, tune it, certify what was found, render the report again."""
 
 from __future__ import annotations
 
@@ -82,6 +82,40 @@ def tune(
     from xplain.commands import run_tune
 
     run_tune(run, trials, tuple(parameters or ()), out or run / "tuned.yaml", jobs)
+
+
+@app.command()
+def certify(
+    run: Annotated[Path, typer.Argument(help="A run folder of `xplain analyze`.")],
+    kind: Annotated[str, typer.Option(help="a: no workload loses more than g. b: every workload of a region loses. c: "
+                    "the tuned parameters never lose more than e to the current ones. d: outside the regions no "
+                    "workload is bad. all: all of them.")] = "all",
+    size: Annotated[str | None, typer.Option(help="Requests x tokens. Default: 4x4 for a and d, 4x3 for b and "
+                    "c.")] = None,
+    arrival_steps: Annotated[int | None, typer.Option(help="Arrivals at 0..this many shallow passes. Default: 0 for a "
+                             "and d, 2 for b and c.", min=0, max=64)] = None,
+    max_num_seqs: Annotated[int | None, typer.Option(help="N. Default: as many as requests for a and d, one fewer for "
+                            "b and c.", min=1)] = None,
+    batch_max: Annotated[int | None, typer.Option(help="Rows of a launch. Default: N.", min=1)] = None,
+    against: Annotated[str, typer.Option(help="The policy of b.")] = "flush-now",
+    method: Annotated[str, typer.Option(help="enumerate, smt, or auto.")] = "auto",
+    quantum: Annotated[int, typer.Option(help="Round costs up to multiples of this many ticks of the profile; 1: as "
+                       "measured.", min=1)] = 1,
+    seconds: Annotated[float | None, typer.Option(help="For each kind; with --check, for each method and certificate. "
+                       "Default: 120, with --check 60.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Prove the stored certificates again, from their own content "
+                                        "and by a second method where one ends in time. Exit code 1 unless all "
+                                        "hold.")] = False,
+) -> None:
+    """Prove what can be proved about RUN for small sizes; keep it in RUN/certificates."""
+    from xplain.certify.command import run_certify, run_check
+
+    if check:
+        if not run_check(run, 60.0 if seconds is None else seconds):
+            raise typer.Exit(1)
+        return
+    run_certify(run, kind=kind, size=size, arrival_steps=arrival_steps, places=max_num_seqs, batch_max=batch_max,
+                against=against, method=method, quantum=quantum, seconds=160.0 if seconds is None else seconds)
 
 
 @app.command()

@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 import highspy
 import numpy as np
-from pyomo.common.tee import capture_output
 
 from xplain.encodings.bilevel.follower import Array
 from xplain.encodings.bilevel.interval import rounded_up
+from xplain.encodings.solvers.silent import silent_highs
 
 Outcome = Literal["optimal", "infeasible", "unbounded", "other"]
 MAX_DENOMINATOR = 10**5
@@ -87,8 +87,7 @@ class Polyhedron:
 
 def highs(rows: Array, row_low: Array, row_high: Array, low: Array, high: Array) -> Any:
     """A silent, single-threaded HiGHS that maximises over these rows and columns (costs zero)."""
-    with capture_output(capture_fd=True):  # the first solver of a process prints a banner, before any option can be set
-        solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+    solver = silent_highs()
     for option, value in (("output_flag", False), ("threads", 1), ("primal_feasibility_tolerance", 1e-9),
                           ("dual_feasibility_tolerance", 1e-9)):
         solver.setOptionValue(option, value)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from io import StringIO
 from typing import Any
 
 import numpy as np
-from pyomo.common.tee import capture_output
 
 from xplain.encodings.solvers.linear import Linear
 from xplain.encodings.solvers.result import Ended, Order, Proof, Seen
 from xplain.encodings.solvers.rounding import integer_bound
+from xplain.encodings.solvers.silent import silent_highs
 from xplain.encodings.solvers.stream import stream
 
 TIGHT = 1e-9  # feasibility and integrality; big-M up to 2^30 stay below half a tick
@@ -58,8 +57,7 @@ class HighsBackEnd:
 def _loaded(linear: Linear, order: Order) -> Any:
     import highspy
 
-    with capture_output(StringIO(), capture_fd=True):  # the first one in a process prints a banner
-        highs = highspy.Highs()
+    highs = silent_highs()
     highs.HandleUserInterrupt = True  # lets `cancelSolve` stop it
     options: dict[str, Any] = {"log_to_console": False, "output_flag": order.log is not None, "mip_rel_gap": 0.0,
                                "mip_abs_gap": GAP, "random_seed": order.seed, "mip_feasibility_tolerance": TIGHT,

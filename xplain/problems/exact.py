@@ -16,21 +16,15 @@ from drex_runtime.records import CostProfile, Request, ServerConfig, Workload
 from drex_runtime.scheduling.state import Objective
 from drex_runtime.simulator.compiled import simulate_compiled
 from xplain.encodings.exact import CostToGo, Limits, solve
+from xplain.problems.exact_features import FEATURES
 from xplain.problems.operating import Contender
 from xplain.problems.structural import Shape, moved, point_of, requests_of
 from xplain.records import Dimension, Origin, Point, Sample, Scale
 
 ARRIVAL_STEPS = 4
-FEATURES = {
-    "requests": ("number of requests", ""),
-    "tokens": ("tokens of all requests together", "tokens"),
-    "exit_share": ("share of tokens that exit early", ""),
-    "spread": ("mean disagreement between requests at the same token position", ""),
-    "changes": ("share of consecutive tokens of a request with different depth", ""),
-    "deep_spread": ("difference in deep tokens between the deepest and the shallowest request", "tokens"),
-    "last_arrival": ("last arrival in shallow passes", "passes"),
-    "first_disagreement": ("mean disagreement at the first token", ""),
-}
+# Beside the features that solvers read too (`exact_features`) those of workloads that may be smaller than n x T.
+MEANINGS = {"requests": ("number of requests", ""), "tokens": ("tokens of all requests together", "tokens"),
+            **{feature.name: (feature.meaning, feature.unit) for feature in FEATURES.values()}}
 
 
 class ExactProblem:
@@ -109,19 +103,23 @@ class ExactProblem:
                       {"clairvoyant": upper})
 
     def features(self, point: Point) -> dict[str, float]:
-        """What regions at exact scale are read over."""
+        """What regions at exact scale are read over: those of `exact_features`, here also where requests have different
+        lengths (equal where both are defined: tested), and the size."""
         requests = requests_of(point, self.shape)
         early = [[float(depth < self.shape.num_segments) for depth in each.depths] for each in requests]
-        shares = [float(np.mean([row[t] for row in early if t < len(row)])) for t in range(max(map(len, early)))]
+        longest = max(map(len, early))
+        shares = [float(np.mean([row[t] for row in early if t < len(row)])) for t in range(longest)]
         disagreement = [4 * share * (1 - share) for share in shares]
         changes = [abs(one - other) for row in early for one, other in pairwise(row)]
         deep = [len(row) - sum(row) for row in early]
         total = sum(map(len, early))
+        so_far = [[sum(row[:t]) for row in early] for t in range(1, longest + 1)]
         return {"requests": float(len(requests)), "tokens": float(total), "exit_share": sum(map(sum, early)) / total,
                 "spread": float(np.mean(disagreement)), "changes": float(np.mean(changes)) if changes else 0.0,
-                "deep_spread": max(deep) - min(deep),
+                "deep_spread": max(deep) - min(deep), "phase_offset": max(max(each) - min(each) for each in so_far),
+                "fewest_exits": min(map(sum, early)),
                 "last_arrival": float(max(each.arrival for each in requests)), "first_disagreement": disagreement[0]}
 
     def describe(self, feature: str) -> tuple[str, str]:
         """Meaning and unit of a feature."""
-        return FEATURES.get(feature, (feature, ""))
+        return MEANINGS.get(feature, (feature, ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.tree import DecisionTreeRegressor
+from sklearn.tree import BaseDecisionTree, DecisionTreeRegressor
 
 from xplain.regions.box import Box
 from xplain.regions.table import Floats, Table
@@ -22,11 +22,12 @@ def leaves(table: Table, threshold: float, seed: int) -> list[Box]:
     for target in targets:
         tree = DecisionTreeRegressor(max_depth=MAX_DEPTH, min_samples_leaf=smallest, random_state=seed)
         tree.fit(table.values, target, sample_weight=table.weights)
-        found.update(dict.fromkeys(_paths(tree, len(table.names))))
+        found.update(dict.fromkeys(paths(tree, len(table.names))))
     return list(found)
 
 
-def _paths(tree: DecisionTreeRegressor, features: int) -> list[Box]:
+def paths(tree: BaseDecisionTree, features: int) -> list[Box]:
+    """The box of every leaf."""
     left: Floats = tree.tree_.children_left
     right: Floats = tree.tree_.children_right
     found: list[Box] = []

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from xplain.encodings.gap.lattice.model import GapModel
+from xplain.encodings.solvers.silent import silent_highs
 
 # The objective is an integer at every integer point, so a bound less than one above the incumbent proves it. What is
 # left of 1 is the tolerance granted to floating-point arithmetic.
@@ -36,7 +37,7 @@ def solve_with_highs(model: GapModel, seconds: float | None, note: Note) -> Solv
     import highspy as library  # not at the top: it cannot live in a process with OR-tools
 
     highspy: Any = library
-    solver = highspy.Highs()  # prints its licence on creation; it cannot be told not to
+    solver = silent_highs()
     lines = list[str]()
     options: dict[str, Any] = {"log_to_console": False, "mip_rel_gap": 0.0, "mip_abs_gap": 1 - 2 * TOLERANCE,
                                "threads": 1}

@@ -15,7 +15,10 @@ from drex_runtime.simulator import simulate
 from tests.scale import scaled
 from tests.xplain.explain.cases import OBJECTIVES
 from tests.xplain.tiny import PROFILE, tiny_request
+from xplain.encodings.certificates.counted import Counted
+from xplain.encodings.certificates.features import Shape as CertifiedShape
 from xplain.problems.exact import ExactProblem
+from xplain.problems.exact_features import FEATURES
 from xplain.problems.generator import DIMENSIONS, LIMITS, check_space, default_space, generate
 from xplain.problems.operating import Contender
 from xplain.problems.structural import Request, Shape, moved, point_of, requests_of
@@ -146,3 +149,18 @@ def test_the_default_space_is_within_the_limits_of_its_dimensions() -> None:
     assert set(LIMITS) == set(DIMENSIONS) | {"window"}  # of a trace
     for rows in (1, 3, 8, 1000):
         check_space(default_space(rows), "default")
+
+
+def test_features_are_those_that_solvers_read() -> None:
+    """Two forms of one definition: for requests of any length, and for all workloads of a size at once."""
+    for seed in range(scaled(20, 200)):
+        problem, random = exact(seed), Random(f"features {seed}")
+        n, tokens, last = problem.shape.requests, problem.shape.tokens, problem.shape.num_segments
+        requests = [Request(arrival, [random.randint(1, last) for _ in range(tokens)])
+                    for arrival in sorted(random.randint(0, 3) for _ in range(n))]
+        found = problem.features(point_of(requests, problem.shape))
+        counted = Counted(np.array([[each.depths for each in requests]]),
+                          np.array([[each.arrival * problem.grid for each in requests]], np.int64),
+                          CertifiedShape(n, tokens, last, problem.grid))
+        for name, feature in FEATURES.items():
+            assert found[name] == pytest.approx(float(counted.values(feature)[0]), abs=1e-12), name

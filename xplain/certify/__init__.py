@@ -1,0 +1,1 @@
+"""Certificates: bounded claims about an analysed policy, proved, stored so that another machine can check them."""
