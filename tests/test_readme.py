@@ -26,7 +26,7 @@ EXTRA = {("drex", "profile"): ["--rounds", "1", "--seconds", "1", "--max-batch-r
          ("xplain", "analyze"): ["--requests", "3", "--tokens", "2", "--max-num-seqs", "4", "--jobs", "1"],
          ("xplain", "tune"): ["--jobs", "1"]}
 PAGES = ["README.md", "docs/one-request.md", "docs/bring-your-own-policy.md", "docs/models.md", "docs/bad-inputs.md",
-         "docs/prefix-cache.md", "docs/measuring.md",
+         "docs/prefix-cache.md", "docs/measuring.md", "docs/encodings.md",
          "examples/README.md"]
 
 

@@ -52,7 +52,7 @@ class Scheduler:
     """Pools 1..K+1 of row numbers, the queue of prompts, and the places."""
 
     def __init__(self, policy: BoundPolicy, places: Places) -> None:
-        self.policy, self.config, self.places = policy, policy.config, places
+        self.policy, self.config, self.places = policy.in_integers(), policy.config, places
         self.recent = Recent(policy.num_segments - 1)
         self.estimator = policy.estimator()  # of online parameters; None if all are frozen
         self.pools = Pools(policy.num_segments, policy.policy.order)

@@ -29,6 +29,7 @@ from drex_runtime.policies.art import (
     toll,
 )
 from drex_runtime.policies.expressions import Condition, lambdified, parse_fraction, rational, symbol
+from drex_runtime.policies.integers import integer_function
 from drex_runtime.policies.observation import (
     BUFFERED,
     POOL_NAMES,
@@ -104,6 +105,7 @@ class BoundPolicy:
     rules: Rules
     online: tuple[tuple[str, int], ...] = ()
     _arguments: tuple[int | Fraction, ...] = field(default=(), repr=False)
+    _integers: dict[tuple[bool, Condition], Callable[..., Any]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def num_segments(self) -> int:
@@ -130,6 +132,11 @@ class BoundPolicy:
         values = self.values | {name: factor for name, index in self.online if index == ramp}
         return replace(self, values=values, _arguments=_arguments(values, self.rules))
 
+    def in_integers(self) -> BoundPolicy:
+        """This policy, answering faster: each condition is compiled for its parameters on first use. Not for online
+        ones, whose values change."""
+        return self if self.online else replace(self, _integers={})
+
     def require_frozen(self, who: str) -> None:
         """PolicyError naming the online parameters, for callers that cannot carry an estimator's state."""
         if self.online:
@@ -139,6 +146,11 @@ class BoundPolicy:
     def holds(self, condition: Condition, names: Sequence[str], view: Sequence[int]) -> bool:
         """Whether a bound condition holds at `view`, in exact arithmetic."""
         key = (names is RAMP_NAMES, condition)
+        if self._integers is not None:
+            quick = self._integers.get(key)
+            if quick is None:
+                quick = self._integers[key] = integer_function(condition, names, self.values)
+            return bool(quick(*view))
         function = self.rules.functions.get(key)
         if function is None:
             function = lambdified(condition, [*names, *self.rules.parameter_names])

@@ -53,6 +53,17 @@ def test_it_proves_what_enumeration_proves() -> None:
     assert min(seen[name] for name in ("makespan", "total-completion", "policy benchmark")) >= scaled(5, 25)
 
 
+def test_cp_sat_proves_the_same_in_integers() -> None:
+    for each in islice(gap_cases(60, fixed=True), scaled(6, 60, "lattice with CP-SAT = enumerate")):
+        try:
+            expected = enumerate_method.maximize(each.problem)
+        except PolicyError:
+            continue
+        answer = maximize(each.problem, solver="cpsat", seconds=120)
+        assert (answer.stopped, answer.lower, answer.upper) == (expected.stopped, expected.lower, expected.upper)
+        assert expected.stopped != "proved" or answer.proof == "exact"
+
+
 def open_costs(made: Network, workload: Workload) -> set[int]:
     """Costs of the paths whose gates a workload opens."""
     leaving: dict[int, list[tuple[int, int]]] = {}
