@@ -64,7 +64,7 @@ def _too_large(claim: Claim, steps: int) -> str:
     times = [time for each in problem.space.requests for time in each.arrivals]
     shared = max(1, gcd(unit(problem.profile), *times))
     reach = (max(times) + steps * rows * sum(costs(problem.profile))) // shared
-    if reach > MAX_STEP:  # terms take wider comparisons case by case, in exponentially many cases
+    if reach > MAX_STEP:  # terms take wider comparisons case by case, of which there can be exponentially many
         return (f"clocks up to {reach:,} times what all costs share: the SMT method takes up to {MAX_STEP:,}; "
                 "use a coarser quantum")
     return ""

@@ -21,7 +21,7 @@ from drex_runtime.errors import DrexError
 
 Op = Literal["const", "ivar", "sum", "if", "product", "quotient", "table", "bconst", "bvar", "not", "and", "or", "le0"]
 MAX_BOUND = 2**62  # as compiled policies; what a MILP cannot carry is refused there
-MAX_STEP = 2**24  # wider comparisons are taken case by case
+MAX_STEP = 2**45  # wider comparisons, those with a slack where nothing is due, are taken case by case
 
 
 class TermError(DrexError):

@@ -104,7 +104,7 @@ def test_a_slow_reader_gets_everything() -> None:
             answer, begun = b"", time.monotonic()
             while not is_whole(answer):
                 answer += wire.recv(2048)
-                time.sleep(0.03)
+                time.sleep(0.06)
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["choices"][0] == expected
         assert time.monotonic() - begun > 1  # longer than a client that takes nothing is given
 

@@ -150,7 +150,7 @@ def test_what_it_does_not_cover_is_refused_by_name() -> None:
         maximize(replace(problem, space=replace(problem.space, requests=requests)))
     with pytest.raises(LimitError, match="misses does not add up"):
         maximize(tiny_problem("drex", 2, 2, benchmark="no-exit", objective="misses", due=9))
-    with pytest.raises(LimitError, match="expected auto or highs"):
+    with pytest.raises(LimitError, match="expected one of auto, highs, cpsat, gurobi"):
         maximize(tiny_problem("drex", 2, 2), solver="cplex")
     forced = tiny_problem("drex", 2, 2)
     with pytest.raises(PolicyError, match="EXIT_ALL is for baselines"):

@@ -129,7 +129,7 @@ def written(path: Path, settings: tuple[Setting, ...], accepted: bool = True) ->
     request = tiny_request(settings={"alpha": "1/3"}, command="xplain analyze drex")
     tuning = Tuning(settings, (), 1, (), accepted, "it says so")
     from xplain.pipeline import Explained
-    analysis = assemble(request, PROFILE, path.parent, problem, (), (), (), (), Explained((), ()), tuning)
+    analysis = assemble(request, PROFILE, path.parent, problem, (), (), (), (), Explained((), ()), tuning, (), ())
     write_tuned(path, request, analysis)
     return analysis
 
