@@ -49,11 +49,11 @@ def worst_case_finding(subject: str, cases: Sequence[WorstCase], threshold: floa
     lost = case.relative_gap or 0.0
     if not case.upper:
         title = f"{subject} is optimal on every workload of a small size"
-        cost = "no workload of this size loses anything to the clairvoyant optimum"
+        cost = "no workload of exactly this kind loses anything to the clairvoyant optimum"
     else:
         title = f"the worst case of {subject} at a small size is known"
-        cost = (f"no workload of this size loses more than {duration(case.upper, tick)} to the clairvoyant optimum; "
-                f"one loses that much, {lost:+.0%}")
+        cost = (f"no workload of exactly this kind loses more than {duration(case.upper, tick)} to the clairvoyant "
+                f"optimum; one loses that much, {lost:+.0%}")
     return Finding("loss" if lost >= threshold else "none", title, case.space, cost, label(case),
                    "the tuned parameters, or a larger --budget for a larger size", f"xplain report {run}",
                    Evidence.PROVED)
