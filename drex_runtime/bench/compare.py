@@ -1,4 +1,4 @@
-"""Interleaved rounds: A B C, A B C, ... per workload, so that drift of the machine hits all policies alike.
+"""Interleaved rounds: every contestant once per round, in a shuffled order, so that drift of the machine hits all alike.
 
 Ratios are taken within a round; a table shows their median with the smallest and largest, and an interval for it.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
+from random import Random
 from statistics import median
 from typing import Any
 
@@ -95,12 +96,13 @@ def compare(contestants: Items[Contestant], cases: Items[Case], slo: Slo, *, rou
         tell(f"warming up {contestant.name}")
         contestant.run(cases[0].workload, slo, seed=seed, max_concurrency=max_concurrency)
     found: list[Row] = []
+    order = Random(seed)
     for case in cases:
         results: dict[str, list[RunResult]] = {item.name: [] for item in contestants}
         for number in range(rounds):
-            # Who goes first changes from round to round, so that no place in the round is anybody's own.
-            turn = number % len(contestants)
-            for contestant in (*contestants[turn:], *contestants[:turn]):
+            # A shuffled order per round: a rotated one would give each contestant one and the same predecessor, whose
+            # caches and allocator state it would then always find.
+            for contestant in order.sample(contestants, len(contestants)):
                 tell(f"{case.label}: round {number + 1}/{rounds}, {contestant.name}")
                 results[contestant.name].append(
                     contestant.run(case.workload, slo, seed=seed, max_concurrency=max_concurrency))

@@ -82,7 +82,7 @@ def test_the_worst_case_of_the_exact_scale_is_proved_and_no_sample_beats_it(tiny
         gap = GapProblem(InputSpace.around(workload), problem.bound, objective=request.objective)
         assert gap.replay(workload).gap == case.lower
     (finding,) = [item for item in analysis.findings if "small size" in item.title]
-    assert finding.evidence == "proved" and "no workload of this size" in finding.cost
+    assert finding.evidence == "proved" and "no workload of exactly this kind" in finding.cost
 
 
 def test_blackbox_proves_nothing_and_the_report_says_so(tmp_path: Path) -> None:
