@@ -15,7 +15,7 @@ from pydantic import ConfigDict
 
 STRICT = ConfigDict(extra="forbid")
 Point = Mapping[str, float]
-Scale = Literal["operating", "exact"]
+Scale = Literal["operating", "exact"]  # a case study's own inputs are of exact scale
 Origin = Literal["random", "hill-climbing", "annealing", "tpe", "cma-es", "held-out"]
 ProofMethod = Literal["auto", "enumerate", "milp", "smt", "blackbox"]
 ProofSolver = Literal["auto", "highs", "cpsat", "gurobi"]
@@ -57,7 +57,8 @@ class Sample:
 
     The benchmark lies in [lower, upper] (one value unless a search ran into its limit); `benchmarks` holds the
     single policies it was chosen from. `point` has the input space's dimensions, `features` what regions are read
-    over (superset of the point). `tokens`, `spans` (per-seed makespans summed) give throughputs.
+    over (superset of the point). `per`: what a gap is divided by (0: the benchmark; a problem whose benchmark may be
+    0, or whose gap is meant in units, states a constant).
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -72,6 +73,7 @@ class Sample:
     upper: int
     benchmarks: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    per: int = 0
 
     @property
     def gap(self) -> int:
@@ -80,8 +82,9 @@ class Sample:
 
     @property
     def relative_gap(self) -> float:
-        """gap / upper."""
-        return self.gap / self.upper if self.upper else 0.0
+        """gap / `per`, by default gap / upper."""
+        by = self.per or self.upper
+        return self.gap / by if by else 0.0
 
     @property
     def proved(self) -> bool:

@@ -64,6 +64,7 @@ def save_samples(folder: Path, samples: Sequence[Sample]) -> None:
             continue
         rows = [{"index": item.index, "origin": item.origin, "heuristic": item.heuristic, "lower": item.lower,
                  "upper": item.upper, "gap": item.gap, "relative_gap": item.relative_gap, "seconds": item.seconds,
+                 "per": item.per,
                  **{f"benchmark:{name}": value for name, value in item.benchmarks.items()},
                  **{f"feature:{name}": value for name, value in item.features.items()},
                  **{f"point:{name}": value for name, value in item.point.items()}} for item in group]
@@ -92,5 +93,5 @@ def load_samples(folder: Path) -> tuple[Sample, ...]:
             benchmarks = {key: int(value) for key, value in group("benchmark:").items()}
             found.append(Sample(row["index"], "operating" if scale == "operating" else "exact", row["origin"],
                                 group("point:"), group("feature:"), row["heuristic"], row["lower"], row["upper"],
-                                benchmarks, row["seconds"]))
+                                benchmarks, row["seconds"], row.get("per", 0)))
     return tuple(found)
