@@ -29,7 +29,7 @@ def by_smt(problem: GapProblem, *, solver: str = "auto", seconds: float | None =
 
     `seconds` (None: no limit) for everything, `query_seconds` for each query (None: half of what is left, so that one
     hard level does not take it all). `solver` is z3 ("auto"): LimitError for another. Raises ReplayMismatch;
-    PolicyError and LimitError for what the encodings do not model. Terms beyond 2^62 end in an answer that says so.
+    PolicyError and LimitError for what the encodings do not model. Terms beyond 2^70 end in an answer that says so.
     """
     if solver not in ("auto", "z3"):
         raise LimitError(f"solver = {solver}: method smt asks z3; leave the solver out")

@@ -20,12 +20,14 @@ from typing import Literal, TypeAlias
 from drex_runtime.errors import DrexError
 
 Op = Literal["const", "ivar", "sum", "if", "product", "quotient", "table", "bconst", "bvar", "not", "and", "or", "le0"]
-MAX_BOUND = 2**62  # as compiled policies; what a MILP cannot carry is refused there
+# Compiled policies stay within 2^62 at every value that can occur; a bound by intervals is wider, because it adds up cases
+# that exclude each other. Evaluation and z3 have integers of any size; what a MILP cannot carry is refused there.
+MAX_BOUND = 2**70
 MAX_STEP = 2**45  # wider comparisons, those with a slack where nothing is due, are taken case by case
 
 
 class TermError(DrexError):
-    """A term outside what the encodings carry: a bound beyond 2^62, a table asked outside its entries."""
+    """A term outside what the encodings carry: a bound beyond 2^70, a table asked outside its entries."""
 
 
 class Node:
@@ -350,7 +352,7 @@ class Terms:
 
     def _int(self, op: Op, args: tuple[Node, ...], data: tuple[int | str, ...], low: int, high: int) -> Int:
         if low < -MAX_BOUND or high > MAX_BOUND:
-            raise TermError(f"a term can reach {low}..{high}, beyond 2^62; use a coarser quantum or smaller parameters")
+            raise TermError(f"a term can reach {low}..{high}, beyond 2^70; use a coarser quantum or smaller parameters")
         key = (op, tuple(node.index for node in args), data)
         found = self._nodes.get(key)
         if isinstance(found, Int):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from itertools import islice
+from typing import Any, TypeAlias
 
 import pyomo.environ as pyo
 import pytest
@@ -15,31 +18,43 @@ from drex_runtime.policies import bind, shipped_policy
 from drex_runtime.policies.observation import GLOBAL_NAMES, POOL_NAMES, RAMP_NAMES
 from drex_runtime.records import Request, ServerConfig, Workload
 from drex_runtime.simulator import Log, simulate
-from tests.encodings.steps.cases import Encoded, PolicyCase, encode, policy_cases, used
+from tests.encodings.steps.cases import PolicyCase, encode, policy_cases, used
 from tests.generators import Quota
 from tests.scale import scaled
 from tests.xplain.tiny import PROFILE as TINY
-from xplain.encodings.steps import Inputs, InputSpace, RequestSpace, unroll
+from xplain.encodings.steps import Inputs, InputSpace, RequestSpace, Steps, unroll
 from xplain.encodings.steps.chooser import PolicyChooser
-from xplain.encodings.terms import Terms, evaluate
+from xplain.encodings.terms import Node, Terms, evaluate
 from xplain.encodings.terms.milp import MilpModel
 from xplain.encodings.terms.smt import SmtModel
 
+Launched: TypeAlias = tuple[int, str, int, tuple[int, ...]]
 
-def decisions(case: PolicyCase, encoded: Encoded) -> list[tuple[int, str, int, tuple[int, ...]]]:
-    """(start, rule, pool, rows) of every launch, read from the terms of the steps."""
-    steps = encoded.steps.steps
-    roots = [node for step in steps for node in (step.began, step.decision.prefill, *step.decision.fired.values(),
-                                                 *(row for rows in step.decision.rows for row in rows))]
-    values, found = evaluate(roots, encoded.inputs.assignment(case.case.workload)), []
-    for step in steps:
-        rules = [label for label, fired in step.decision.fired.items() if values[fired.index]]
-        rows = [(pool, tuple(i for i, row in enumerate(picked) if values[row.index]))
+
+def questions(steps: Steps) -> list[Node]:
+    """The terms that tell a run's decisions."""
+    return [node for step in steps.steps for node in (step.began, step.decision.prefill, *step.decision.fired.values(),
+                                                      *(row for rows in step.decision.rows for row in rows))]
+
+
+def decisions(steps: Steps, value: Callable[[Node], int]) -> list[Launched]:
+    """(start, rule, pool, rows) of every launch, by the values of the terms of the steps."""
+    found: list[Launched] = []
+    for step in steps.steps:
+        rules = [label for label, fired in step.decision.fired.items() if value(fired)]
+        rows = [(pool, tuple(i for i, row in enumerate(picked) if value(row)))
                 for pool, picked in enumerate(step.decision.rows, start=1)]
         running = [(pool, picked) for pool, picked in rows if picked]
         if running:
-            found.append((values[step.began.index], rules[0], *running[0]))
+            found.append((value(step.began), rules[0], *running[0]))
     return found
+
+
+def simulated(case: PolicyCase) -> list[Launched]:
+    """The same of the reference simulator."""
+    log = Log()
+    simulate(case.policy, case.case.workload, log=log)
+    return [(each.start, each.rule, each.pool, tuple(sorted(each.rows))) for each in log.launches if each.kind == "RUN"]
 
 
 def test_terms_take_the_simulators_decisions() -> None:
@@ -47,19 +62,16 @@ def test_terms_take_the_simulators_decisions() -> None:
     for case in islice(policy_cases(), scaled(120, 2000)):
         encoded = encode(case)
         steps = encoded.steps
-        values = evaluate([steps.finished, steps.stuck, steps.makespan, steps.total_completion],
+        values = evaluate([steps.finished, steps.stuck, steps.makespan, steps.total_completion, *questions(steps)],
                           encoded.inputs.assignment(case.case.workload))
         assert values[steps.finished.index] and not values[steps.stuck.index], case.case.seed
         assert values[steps.makespan.index] == case.run.objective("makespan"), case.case.seed
         assert values[steps.total_completion.index] == case.run.objective("total-completion"), case.case.seed
-        log = Log()
-        simulate(case.policy, case.case.workload, log=log)
-        assert decisions(case, encoded) == [(each.start, each.rule, each.pool, tuple(sorted(each.rows)))
-                                            for each in log.launches if each.kind == "RUN"], case.case.seed
+        assert decisions(steps, partial(_evaluated, values)) == simulated(case), case.case.seed
         quota.add(case.case)
         used(seen, case)
-    quota.require(scaled(20, 100), ("batch_max < n", "N < n", "arrivals", "prompts"))
-    quota.require(scaled(20, 50), ("K = 2",))
+    quota.require(scaled(20, 100, "policy steps: least of each feature"), ("batch_max < n", "N < n", "arrivals", "prompts"))
+    quota.require(scaled(20, 50, "policy steps: least with K = 2"), ("K = 2",))
     variables = {*GLOBAL_NAMES, *POOL_NAMES, *RAMP_NAMES}
     print({name: count for name, count in sorted(seen.items())})
     if scaled(0, 1, "variables of policies are counted"):
@@ -67,30 +79,55 @@ def test_terms_take_the_simulators_decisions() -> None:
                                                       if other.rstrip("_0123456789") == name) < 20}
 
 
-def test_solvers_find_the_simulators_cost() -> None:
-    quota = Quota()
-    for case in islice(policy_cases(100), scaled(25, 500)):
+def _evaluated(values: dict[int, int], node: Node) -> int:
+    return int(values[node.index])
+
+
+def test_solvers_take_the_simulators_decisions() -> None:
+    """z3 admits the simulator's cost and no other; z3's and HiGHS' solutions hold the simulator's decisions."""
+    both, smt = Quota(), Quota()
+    for case in islice(policy_cases(100), scaled(25, 650)):
         encoded = encode(case)
         terms, steps = encoded.terms, encoded.steps
         encoded.inputs.fix(case.case.workload)
         terms.require(steps.finished)
-        want = case.run.objective("total-completion")
+        want, run = case.run.objective("total-completion"), simulated(case)
         model = SmtModel(terms)
+        expressions = {node.index: model.expression(node) for node in questions(steps)}
+        model.solver.push()
         model.solver.add(model.expression(steps.total_completion) != want)
         assert model.solver.check() == z3.unsat, case.case.seed
-        model = SmtModel(terms)
+        model.solver.pop()
         model.solver.add(model.expression(steps.total_completion) == want)
         assert model.solver.check() == z3.sat, case.case.seed
-        if steps.total_completion.value is None:
-            try:
-                milp = MilpModel(terms, steps.total_completion, maximize=True)
-            except LimitError as error:
-                assert "coarser quantum" in str(error)
-                continue
+        found = model.solver.model()
+        assert decisions(steps, partial(_in_z3, found, expressions)) == run, case.case.seed
+        smt.add(case.case)
+        try:
+            milp = MilpModel(terms, steps.total_completion, maximize=True)
+            made = {node.index: milp.expression(node) for node in questions(steps)}
+        except LimitError as error:
+            assert "coarser quantum" in str(error)
+            continue
+        if milp.has_variables:
             Highs().solve(milp.model)
-            assert round(pyo.value(milp.model.objective)) == want, case.case.seed
-        quota.add(case.case)
-    print(quota)
+        assert round(pyo.value(milp.model.objective)) == want, case.case.seed
+        assert decisions(steps, partial(_in_milp, made)) == run, case.case.seed
+        both.add(case.case)
+    print(f"z3: {smt}")
+    if scaled(0, 1, "solvers: quotas are asked for"):
+        assert both.cases >= 500
+        both.require(100, ("batch_max < n", "N < n", "arrivals"))
+        both.require(50, ("K = 2", "prompts"))
+
+
+def _in_z3(found: Any, expressions: dict[int, Any], node: Node) -> int:
+    value = found.eval(expressions[node.index], model_completion=True)
+    return int(z3.is_true(value)) if z3.is_bool(value) else int(value.as_long())
+
+
+def _in_milp(made: dict[int, Any], node: Node) -> int:
+    return round(pyo.value(made[node.index]))
 
 
 def test_an_answer_is_read_by_the_names_of_rules() -> None:
