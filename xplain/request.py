@@ -34,7 +34,7 @@ class AnalysisRequest:
     compared with the clairvoyant. `budget` in seconds is shared out over the stages (see `pipeline`); with
     `evaluations` instead, the search is bounded by counts and the result is reproducible from the seed alone.
     `method`, `solver`: how the worst case of the exact scale is proved (see `worst_case`); a solver belongs to `milp`,
-    or to `auto`, which may choose that.
+    which `auto` then is.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT

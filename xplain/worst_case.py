@@ -40,7 +40,8 @@ class Maximize(Protocol):
 
 @dataclass(frozen=True)
 class Means:
-    """`method`: auto, enumerate, milp, smt or blackbox (nothing is proved); `solver` as in `maximize`.
+    """`method`: auto, enumerate, milp, smt or blackbox (nothing is proved); `solver` as in `maximize`. To name a solver
+    is to ask for what it solves: with it, `auto` is `milp`.
 
     `seconds` for both ladders together; None: rungs of more than COUNTED_INPUTS workloads are left out instead.
     """
@@ -48,6 +49,11 @@ class Means:
     method: ProofMethod
     solver: ProofSolver
     seconds: float | None
+
+    @property
+    def asks_for_solver(self) -> bool:
+        """Whether `auto` has no choice left."""
+        return self.method == "auto" and self.solver != "auto"
 
 
 @dataclass(frozen=True)
@@ -172,9 +178,15 @@ def _by_size() -> Maximize:
 
 
 def _answer(gap: GapProblem, means: Means, told: Callable[[Progress], None], maximize: Maximize) -> GapAnswer:
-    """`milp`: the lattice formulation, which is the faster one, or where it does not apply the general one."""
-    if means.method != "milp":
+    """`milp`: the lattice formulation, which is the faster one, or where it does not apply the general one.
+
+    With open arrivals the lattice is many programs; CP-SAT would start a process for each, which takes longer than to
+    solve the general one.
+    """
+    if means.method != "milp" and not means.asks_for_solver:
         return maximize(gap, means.method, means.solver, means.seconds, told)
+    if means.solver == "cpsat" and any(len(each.arrivals) > 1 for each in gap.space.requests):
+        return maximize(gap, "steps", means.solver, means.seconds, told)
     try:
         return maximize(gap, "lattice", means.solver, means.seconds, told)
     except LimitError as error:

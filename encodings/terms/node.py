@@ -20,8 +20,8 @@ from typing import Literal, TypeAlias
 from drex_runtime.errors import DrexError
 
 Op = Literal["const", "ivar", "sum", "if", "product", "quotient", "table", "bconst", "bvar", "not", "and", "or", "le0"]
-# Compiled policies stay within 2^62 at every value that can occur; a bound by intervals is wider, because it adds up cases
-# that exclude each other. Evaluation and z3 have integers of any size; what a MILP cannot carry is refused there.
+# Compiled policies stay within 2^62 at every value that can occur; a bound by intervals is wider, because it adds up
+# cases that exclude each other. Evaluation and z3 have integers of any size; what a MILP cannot carry is refused there.
 MAX_BOUND = 2**70
 MAX_STEP = 2**45  # wider comparisons, those with a slack where nothing is due, are taken case by case
 

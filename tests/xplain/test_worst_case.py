@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations_with_replacement, product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,12 @@ import pytest
 
 from drex_runtime.errors import LimitError
 from drex_runtime.records import Request, Workload
-from tests.xplain.tiny import PROFILE, tiny_request
+from drex_runtime.scheduling.state import Objective
+from tests.scale import scaled
+from tests.xplain.tiny import PROFILE, analyse_tiny, tiny_request
 from xplain.encodings.gap import GapAnswer, GapProblem, Progress, ReplayedGap
 from xplain.problems.exact import ExactProblem
+from xplain.records import ProofSolver
 from xplain.request import exact_problem
 from xplain.worst_case import COUNTED_INPUTS, Means, rung_of, space_of, worst_cases
 
@@ -188,3 +192,32 @@ def test_the_number_of_workloads_is_counted_right(requests: int, tokens: int, op
     unnamed = {tuple(sorted((each.arrival, each.depths) for each in workload.requests)) for workload in listed(gap)}
     assert rung.inputs == len(unnamed) == len(list(combinations_with_replacement(
         range((5 if open_arrivals else 1) * 2 ** tokens), requests)))
+
+
+@pytest.mark.parametrize("solver", ["highs", "cpsat"])
+@pytest.mark.parametrize("objective", ["makespan", "total-completion"])
+def test_naming_a_solver_takes_it_and_proves_what_enumeration_proves(solver: ProofSolver, objective: Objective) -> None:
+    size = scaled(2, 3)
+    for requests, tokens, policy in ((2, 2, "drex"), (size, size, "drex"), (2, 1, "flush-now")):
+        request = tiny_request(requests=requests, tokens=tokens, objective=objective, subject=policy)
+        problem = exact_problem(request, PROFILE)
+        listed_first, _ = worst_cases(problem, COUNTED, (), lambda _: None)
+        found, notes = worst_cases(problem, Means("auto", solver, None), (), lambda _: None)
+        assert notes == ()
+        assert [(case.space, case.stopped, case.lower, case.upper) for case in found] == [
+            (case.space, "proved", case.lower, case.upper) for case in listed_first]
+        for case in found:
+            assert case.method == ("steps" if solver == "cpsat" and case.open_arrivals else "lattice")
+            assert case.solver.startswith({"highs": "HiGHS", "cpsat": "CP-SAT"}[solver])
+            assert case.proof == {"highs": "floating-point", "cpsat": "exact"}[solver]
+
+
+@pytest.mark.parametrize("solver", ["highs", "cpsat"])
+def test_the_analysis_worst_case_is_enumerations(solver: ProofSolver, tmp_path: Path) -> None:
+    told = {}
+    for name, options in (("enumerate", {"method": "enumerate"}), (solver, {"solver": solver})):
+        told[name] = analyse_tiny(tmp_path / name, requests=2, tokens=1, **options).worst_cases
+    assert all(case.proved for cases in told.values() for case in cases)
+    assert [(case.space, case.lower, case.upper) for case in told[solver]] == [
+        (case.space, case.lower, case.upper) for case in told["enumerate"]]
+    assert {case.method for case in told[solver]} == ({"lattice", "steps"} if solver == "cpsat" else {"lattice"})

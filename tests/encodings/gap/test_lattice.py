@@ -20,7 +20,7 @@ from tests.encodings.gap.tiny import idler, tiny_problem
 from tests.generators import Quota
 from tests.independent.brute_force import BruteForce
 from tests.scale import scaled
-from xplain.encodings.gap import enumerate_method
+from xplain.encodings.gap import Progress, enumerate_method
 from xplain.encodings.gap.lattice import maximize, network
 from xplain.encodings.gap.lattice.mps import write_mps
 from xplain.encodings.gap.lattice.network import END, Gate, Network
@@ -51,6 +51,34 @@ def test_it_proves_what_enumeration_proves() -> None:
     print(seen)
     quota.require(scaled(8, 40), ("batch_max < n", "N < n", "arrivals", "prompts", "K = 2"))
     assert min(seen[name] for name in ("makespan", "total-completion", "policy benchmark")) >= scaled(5, 25)
+
+
+def test_a_program_per_choice_of_arrivals_and_lengths_covers_open_ones() -> None:
+    quota, several = Quota(), 0
+    for each in islice(gap_cases(150), scaled(20, 200, "lattice with open arrivals and lengths = enumerate")):
+        problem = each.problem
+        try:
+            expected = enumerate_method.maximize(problem)
+        except PolicyError:
+            with pytest.raises(PolicyError, match="fails on a workload of the space"):
+                maximize(problem)
+            continue
+        heard: list[Progress] = []
+        answer = maximize(problem, on_progress=heard.append)
+        assert (answer.stopped, answer.lower, answer.upper) == (expected.stopped, expected.lower,
+                                                                expected.upper), each.seed
+        if "programs, one per choice" in answer.detail:
+            several += 1
+            assert all(item.upper is None for item in heard[:-1]) and heard[-1].upper == answer.upper
+        quota.add(each.case)
+    print(quota)
+    assert several >= scaled(6, 60, "of them with several programs")
+
+
+def test_a_time_limit_between_programs_leaves_no_bound() -> None:
+    problem = tiny_problem("drex", 3, 3, batch_max=2, arrivals=(0, 30, 60))
+    answer = maximize(problem, seconds=0.4)
+    assert answer.stopped == "time-limit" and answer.upper is None and "of arrivals and lengths" in answer.detail
 
 
 def test_cp_sat_proves_the_same_in_integers() -> None:
@@ -144,10 +172,10 @@ def test_states_a_policy_cannot_tell_apart_are_merged() -> None:
 def test_what_it_does_not_cover_is_refused_by_name() -> None:
     problem = tiny_problem("drex", 2, 2, arrivals=(0, 5))
     with pytest.raises(LimitError, match="request 0 has 2 possible arrivals"):
-        maximize(problem)
+        network(problem)
     requests = (replace(problem.space.requests[0], arrivals=(0,), lengths=(1, 2)),) * 2
     with pytest.raises(LimitError, match="request 0 has 2 possible lengths"):
-        maximize(replace(problem, space=replace(problem.space, requests=requests)))
+        network(replace(problem, space=replace(problem.space, requests=requests)))
     with pytest.raises(LimitError, match="misses does not add up"):
         maximize(tiny_problem("drex", 2, 2, benchmark="no-exit", objective="misses", due=9))
     with pytest.raises(LimitError, match="expected one of auto, highs, cpsat, gurobi"):
