@@ -18,6 +18,8 @@ from xplain.encodings.terms import Terms
 from xplain.encodings.terms.milp import MilpModel
 from xplain.encodings.terms.smt import SmtModel
 
+pytestmark = pytest.mark.timeout(scaled(600, 3600, "seconds that a test of optimal steps may take"))
+
 
 @pytest.mark.parametrize("objective", ["makespan", "total-completion"])
 def test_no_schedule_is_better_and_one_is_as_good(objective: Objective) -> None:

@@ -28,6 +28,7 @@ from xplain.encodings.terms import Node, Terms, evaluate
 from xplain.encodings.terms.milp import MilpModel
 from xplain.encodings.terms.smt import SmtModel
 
+pytestmark = pytest.mark.timeout(scaled(600, 3600, "seconds that a test of policy steps may take"))
 Launched: TypeAlias = tuple[int, str, int, tuple[int, ...]]
 
 
@@ -59,7 +60,7 @@ def simulated(case: PolicyCase) -> list[Launched]:
 
 def test_terms_take_the_simulators_decisions() -> None:
     quota, seen = Quota(), Counter[str]()
-    for case in islice(policy_cases(), scaled(120, 2000)):
+    for case in islice(policy_cases(), scaled(120, 1200)):
         encoded = encode(case)
         steps = encoded.steps
         values = evaluate([steps.finished, steps.stuck, steps.makespan, steps.total_completion, *questions(steps)],
@@ -111,7 +112,7 @@ def test_solvers_take_the_simulators_decisions() -> None:
             assert "coarser quantum" in str(error)
             continue
         if milp.has_variables:
-            Highs().solve(milp.model, solver_options={"presolve": "off"})
+            Highs().solve(milp.model)
         assert round(pyo.value(milp.model.objective)) == want, case.case.seed
         assert decisions(steps, partial(_in_milp, made)) == run, case.case.seed
         both.add(case.case)
