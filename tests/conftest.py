@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, why_not in reasons.items():
         if item.get_closest_marker(marker) is not None and (reason := why_not()) is not None:
             pytest.skip(reason)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Processes of pytest-xdist hand their counts to the one that prints them."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["counts"] = scale.counts()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A process has ended."""
+    scale.merge(getattr(node, "workeroutput", {}).get("counts", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -24,6 +24,11 @@ def scaled(default: int, full: int, label: str = "") -> int:
     return count
 
 
+def merge(others: dict[str, int]) -> None:
+    """Take over counts handed out in another process."""
+    _counts.update(others)
+
+
 def counts() -> dict[str, int]:
     """Counts handed out so far, by label."""
     return dict(_counts)
