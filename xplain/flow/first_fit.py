@@ -27,7 +27,7 @@ def first_fit(sizes: Sizes, capacity: tuple[int, ...], *, decreasing: bool = Fal
     check_balls(sizes, capacity)
     free, chosen = list[list[int]](), [0] * len(sizes)
     for ball in placing_order(sizes, capacity, decreasing=decreasing):
-        for bin_, left in enumerate(free):
+        for bin_, left in enumerate(free):  # noqa: B007
             if all(size <= room for size, room in zip(sizes[ball], left, strict=True)):
                 break
         else:
