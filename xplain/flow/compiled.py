@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyomo.environ as pyo
@@ -32,7 +32,8 @@ class Compiled:
     """`block` holds the variables `flow` and `indicator`, the rows `row` and the objective `goal`.
 
     `forms`: what every quantity of the network is in terms of the variables left. `before` and `after`: sizes without
-    and with merging; `seconds`: what stating, merging and building took.
+    and with merging; `seconds`: what stating, merging and building took. `contradictions`: rows and bounds, by name,
+    that merging found to be impossible; the block then has infeasible rows in their place.
     """
 
     network: Network
@@ -41,6 +42,7 @@ class Compiled:
     roots: Mapping[Quantity, Any]
     before: Counts
     after: Counts
+    contradictions: tuple[str, ...]
     seconds: float
 
     def expression(self, quantity: Quantity) -> Any:
@@ -87,10 +89,10 @@ def compile_network(network: Network, *, merged: bool = True, inputs: Mapping[Qu
     for contradiction in reduced.contradictions:
         block.row[_fresh(contradiction, names)] = pyo.Constraint.Infeasible
     made = Compiled(network, block, reduced.forms, roots, _counts(raw, len(outer)),
-                    _after(reduced, len(block.row), outer), 0.0)
+                    _after(reduced, len(block.row), outer), reduced.contradictions, 0.0)
     objective = sum(float(factor) * made.expression(key) for key, factor in network.objective.terms.items())
     block.goal = pyo.Objective(expr=objective, sense=pyo.minimize if network.objective.sense == "min" else pyo.maximize)
-    return Compiled(network, block, reduced.forms, roots, made.before, made.after, time.perf_counter() - started)
+    return replace(made, seconds=time.perf_counter() - started)
 
 
 def shown(quantity: Quantity) -> str:

@@ -14,6 +14,8 @@ from xplain.flow.bounds import Box
 from xplain.flow.rules import Quantity
 from xplain.flow.system import Row, System
 
+CLOSE = Fraction(1, 10**9)  # relative, the solver's tolerance: 0.1 + 0.2 = 0.3 does not hold exactly in doubles
+
 
 @dataclass(frozen=True)
 class Form:
@@ -52,7 +54,7 @@ def merge(system: System, kept: Collection[Quantity] = ()) -> Reduced:
         left = list[Row]()
         for each in rows:
             again = merger.substitute(each)
-            if not merger.tie(again):
+            if not merger.tie(again, abs(each.rhs) + abs(again.rhs - each.rhs)):
                 left.append(again)
         if not merger.moved:
             return merger.result(left)
@@ -90,11 +92,14 @@ class _Merger:
                 terms[form.root] = terms.get(form.root, Fraction(0)) + factor * form.scale
         return Row(row.name, {key: factor for key, factor in terms.items() if factor}, row.relation, rhs)
 
-    def tie(self, row: Row) -> bool:
-        """Use up a row over roots if it says nothing, cannot hold, fixes a root or ties two; whether it was used."""
+    def tie(self, row: Row, size: Fraction = Fraction(1)) -> bool:
+        """Use up a row over roots if it says nothing, cannot hold, fixes a root or ties two; whether it was used.
+
+        `size`: of the numbers that cancelled in it.
+        """
         if not row.terms:
-            holds = {"=": row.rhs == 0, "<=": row.rhs >= 0, ">=": row.rhs <= 0}[row.relation]
-            if not holds:
+            slack = CLOSE * max(1, size)
+            if {"=": abs(row.rhs), "<=": -row.rhs, ">=": row.rhs}[row.relation] > slack:
                 self._contradictions.append(row.name)
             return True
         if row.relation != "=" or len(row.terms) > 2:
@@ -126,16 +131,20 @@ class _Merger:
         for key, form in forms.items():
             low, high = self._system.boxes[key]
             if form.root is None:
-                if not low <= form.offset <= high or (key in self._system.binaries and form.offset not in (0, 1)):
+                near = CLOSE * max(1, abs(form.offset))
+                if not low - near <= form.offset <= high + near or (
+                        key in self._system.binaries and min(abs(form.offset), abs(form.offset - 1)) > near):
                     self._contradictions.append(f"bounds of {key if isinstance(key, str) else ' -> '.join(key)}")
                 continue
             # Exact where finite: 1e16 + 1 would be lost in doubles.
             ends = sorted((self._back(low, form), self._back(high, form)))
             before = boxes.get(form.root, (-math.inf, math.inf))
             boxes[form.root] = (max(before[0], ends[0]), min(before[1], ends[1]))
-        for key, (low, high) in boxes.items():
-            if low > high:
+        for key, (low, high) in list(boxes.items()):
+            if low > high + float(CLOSE) * max(1.0, abs(low)):
                 self._contradictions.append(f"bounds of {key if isinstance(key, str) else ' -> '.join(key)}")
+            elif low > high:
+                boxes[key] = (low, low)
         left = frozenset(key for key in self._system.binaries if forms[key].root == key)
         seen, distinct = set[object](), list[Row]()
         for row in rows:

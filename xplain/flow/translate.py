@@ -8,7 +8,6 @@ of a picked unit source carries; a bounded integer is a sum of multiplied binari
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,6 +122,3 @@ class _Builder:
             self.join(product, to)
 
 
-def dense(program: Program) -> Iterator[tuple[Sequence[Number], Relation, Number]]:
-    """The rows as (coefficients, relation, right-hand side)."""
-    yield from zip(program.matrix, program.relations, program.rhs, strict=True)
