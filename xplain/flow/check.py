@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from drex_runtime.errors import InputError
-from xplain.flow.behaviour import Number, Pick, Split
-from xplain.flow.network import Network, Node
+from xplain.flow.behaviour import Number, Pick
+from xplain.flow.network import OUTSIDE, Network, Node
 from xplain.flow.rules import Condition, IfThen, Priority, Quantity, Terms
 from xplain.flow.system import behaviour_rows, ends
 from xplain.problems.flows import Edge
@@ -36,7 +37,7 @@ def check(network: Network, flows: Mapping[Edge, float], *, tolerance: float = T
     full = _completed(network, flows)
     found = list[Violation]()
     for edge, (low, high) in network.bounds.items():
-        slack = tolerance * max(1.0, *(abs(float(end)) for end in (low, high) if abs(end) < float("inf")), 1.0)
+        slack = tolerance * max([1.0, *(abs(float(end)) for end in (low, high) if math.isfinite(end))])
         if not low - slack <= full[edge] <= high + slack:
             found.append(Violation(" -> ".join(edge), "bounds", f"{full[edge]:g} is not within {low}..{high}"))
     for node in network.nodes:
@@ -63,8 +64,7 @@ def indicators(network: Network, flows: Mapping[Edge, float], *, tolerance: floa
         if isinstance(rule, Condition):
             total = _total(rule.terms, {**flows, **truth})
             truth[rule.name] = float(_compares(total, rule.relation, rule.bound, tolerance))
-    for rule in network.rules:
-        if isinstance(rule, Priority):
+        elif isinstance(rule, Priority):
             for index, choice in enumerate(rule.choices):
                 truth[rule.may(index)] = float(all(truth[each] for each in choice.when))
     return truth
@@ -80,7 +80,7 @@ def _completed(network: Network, flows: Mapping[Edge, float]) -> dict[Quantity, 
     full: dict[Quantity, float] = {edge: float(flows.get(edge, 0.0)) for edge in network.bounds}
     for node in network.nodes:
         missing = [edge for edge in (*ends(network, node)[0], *ends(network, node)[1])
-                   if "outside" in edge and edge not in flows]
+                   if OUTSIDE in edge and edge not in flows]
         for row in behaviour_rows(network, node):
             open_ = [edge for edge in missing if edge in row.terms]
             if len(open_) == 1 and row.relation == "=":
@@ -130,5 +130,3 @@ def _compares(total: float, relation: str, rhs: Number, tolerance: float) -> boo
     return {"<=": total <= float(rhs) + slack, ">=": total >= float(rhs) - slack,
             "=": abs(total - float(rhs)) <= slack}[relation]
 
-
-__all__ = ["Split", "Violation", "check", "indicators", "objective"]

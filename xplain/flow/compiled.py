@@ -15,7 +15,7 @@ from xplain.flow.bounds import Box
 from xplain.flow.merge import Form, Reduced, merge, unmerged
 from xplain.flow.network import Network
 from xplain.flow.rules import Quantity
-from xplain.flow.system import Row, System, system
+from xplain.flow.system import System, system
 
 
 @dataclass(frozen=True)
@@ -155,5 +155,3 @@ def _fresh(name: str, taken: set[str]) -> str:
     taken.add(chosen)
     return chosen
 
-
-__all__ = ["Compiled", "Counts", "Row", "compile_network", "shown"]

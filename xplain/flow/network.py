@@ -17,7 +17,7 @@ import networkx as nx
 
 from drex_runtime.errors import RecordError
 from xplain.flow.behaviour import Behaviour, Number, Sink, Source, check_bounds, label
-from xplain.flow.rules import Condition, IfThen, Priority, Quantity, Rule
+from xplain.flow.rules import Condition, Quantity, Rule
 from xplain.problems.flows import Edge
 
 OUTSIDE = "outside"
@@ -84,7 +84,7 @@ class Network:
     objective: Objective = Objective()
 
     def __post_init__(self) -> None:
-        names, seen, indicators = set[str](), set[Edge](), set[str]()
+        names, seen = set[str](), set[Edge]()
         for node in self.nodes:
             if node.name in names:
                 raise RecordError(f"Network {self.name}", "nodes", node.name, "each name once")
@@ -96,18 +96,19 @@ class Network:
             if arc.edge in seen:
                 raise RecordError(f"Network {self.name}", "arcs", f"{arc.tail} -> {arc.head}", "each edge once")
             seen.add(arc.edge)
+        known: set[Quantity] = {*self.bounds}
         for rule in self.rules:
+            self._check_uses(rule.name, rule.uses(), known)
             for name in rule.indicators():
-                if name in indicators:
+                if name in known:
                     raise RecordError(f"Network {self.name}", "rules", name, "each name once")
-                indicators.add(name)
-        known: set[Quantity] = {*self.bounds, *indicators}
-        for where, quantities in (*((rule.name, rule.uses()) for rule in self.rules),
-                                  ("objective", frozenset(self.objective.terms))):
-            for quantity in quantities:
-                if quantity not in known:
-                    raise RecordError(f"Network {self.name}", where, quantity,
-                                      "an edge, a source's supply, a sink's flow or an indicator of this network")
+                known.add(name)
+        self._check_uses("objective", frozenset(self.objective.terms), known)
+
+    def _check_uses(self, where: str, quantities: frozenset[Quantity], known: set[Quantity]) -> None:
+        for quantity in quantities - known:
+            raise RecordError(f"Network {self.name}", where, quantity, "an edge, a source's supply, a sink's flow or "
+                                                                       "an indicator of an earlier rule")
 
     @cached_property
     def bounds(self) -> dict[Edge, tuple[Number, Number]]:
@@ -155,6 +156,3 @@ def absorbed(node: str) -> Edge:
     """What a sink absorbs."""
     return node, OUTSIDE
 
-
-__all__ = ["NOTHING", "OUTSIDE", "Arc", "IfThen", "Metadata", "Network", "Node", "Objective", "Priority", "absorbed",
-           "supply"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -40,14 +42,34 @@ def random_program(seed: int, *, integers: bool) -> Program:
 
 
 def directly(program: Program) -> tuple[Status, float | None]:
-    """Status and optimum by scipy on the matrix."""
+    """Status and optimum by scipy on the matrix; where it has no answer, by enumerating the integers."""
     sign = 1.0 if program.sense == "min" else -1.0
     cost = sign * np.array(program.objective, dtype=float)
     status, value = _run(program, cost)
     if status is None:
         found, _ = _run(program, np.zeros(len(cost)))
+        if found is None:
+            return _enumerated(program)
         return ("infeasible" if found == "infeasible" else "unbounded"), None
     return status, None if value is None else sign * value
+
+
+def _enumerated(program: Program) -> tuple[Status, float | None]:
+    whole = sorted(program.integer)
+    best, unbounded = None, False
+    for values in itertools.product(*(range(int(program.lower[j]), int(program.upper[j]) + 1) for j in whole)):
+        fixed = dict(zip(whole, values, strict=True))
+        lower = tuple(fixed.get(j, low) for j, low in enumerate(program.lower))
+        upper = tuple(fixed.get(j, high) for j, high in enumerate(program.upper))
+        sign = 1.0 if program.sense == "min" else -1.0
+        part = replace(program, lower=lower, upper=upper, integer=frozenset())
+        status, value = _run(part, sign * np.array(program.objective, dtype=float))
+        unbounded |= status is None and _run(part, np.zeros(len(lower)))[0] == "optimal"
+        if value is not None:
+            best = value if best is None else min(best, value)
+    if unbounded or best is None:
+        return ("unbounded" if unbounded else "infeasible"), None
+    return "optimal", best if program.sense == "min" else -best
 
 
 def _run(program: Program, cost: np.ndarray) -> tuple[Status | None, float | None]:
