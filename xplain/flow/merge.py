@@ -39,8 +39,16 @@ class Reduced:
 
 
 def unmerged(system: System) -> Reduced:
-    """The system as it is."""
-    return Reduced(system, {key: Form(key, Fraction(1), Fraction(0)) for key in system.boxes}, ())
+    """The system as it is; only rows without terms are decided."""
+    impossible = tuple(each.name for each in system.rows if not each.terms and _excess(each) > 0)
+    rows = tuple(each for each in system.rows if each.terms)
+    return Reduced(System(system.boxes, system.binaries, rows),
+                   {key: Form(key, Fraction(1), Fraction(0)) for key in system.boxes}, impossible)
+
+
+def _excess(row: Row) -> Fraction:
+    """By how much a row without terms is violated; 0 or less: it holds."""
+    return {"=": abs(row.rhs), "<=": -row.rhs, ">=": row.rhs}[row.relation]
 
 
 def merge(system: System, kept: Collection[Quantity] = ()) -> Reduced:
@@ -98,8 +106,7 @@ class _Merger:
         `size`: of the numbers that cancelled in it.
         """
         if not row.terms:
-            slack = CLOSE * max(1, size)
-            if {"=": abs(row.rhs), "<=": -row.rhs, ">=": row.rhs}[row.relation] > slack:
+            if _excess(row) > CLOSE * max(1, size):
                 self._contradictions.append(row.name)
             return True
         if row.relation != "=" or len(row.terms) > 2:

@@ -62,8 +62,10 @@ def _answer(compiled: Compiled, time_limit: float) -> tuple[Status, Any]:
         return "optimal", None  # HiGHS has no answer to an empty program
     results = _run(block, time_limit)
     why = results.termination_condition
-    if why in (TerminationCondition.unbounded, TerminationCondition.infeasibleOrUnbounded):
-        # Which of the two: is there a flow at all? (A rational MILP with one and an unbounded relaxation is unbounded.)
+    if why in (TerminationCondition.unbounded, TerminationCondition.infeasibleOrUnbounded,
+               TerminationCondition.provenInfeasible):
+        # Is there a flow at all? (A rational MILP with one and an unbounded relaxation is unbounded; HiGHS 1.16 calls
+        # some of these infeasible, so that is asked again without an objective too.)
         if not len(block.row):
             return "unbounded", None
         block.goal.deactivate()

@@ -101,7 +101,7 @@ def system(network: Network, inputs: Mapping[Quantity, Box] | None = None) -> Sy
     for key, (low, high) in given.items():
         own = boxes.get(key, (0.0, 1.0))
         boxes[key] = (max(low, own[0]), min(high, own[1]))
-    rows = [each for node in network.nodes for each in behaviour_rows(network, node)]
+    rows = [each for node in network.nodes for each in behaviour_rows(network, node) if each.terms]  # others say 0 = 0
     picks = [node for node in network.nodes if any(isinstance(each, Pick) for each in node.behaviours)]
     if not picks and not network.rules:
         return System(boxes, frozenset(), tuple(rows))

@@ -46,7 +46,7 @@ def directly(program: Program) -> tuple[Status, float | None]:
     sign = 1.0 if program.sense == "min" else -1.0
     cost = sign * np.array(program.objective, dtype=float)
     status, value = _run(program, cost)
-    if status is None:
+    if status != "optimal":  # HiGHS calls some unbounded MILPs infeasible: is there a point at all?
         found, _ = _run(program, np.zeros(len(cost)))
         if found is None:
             return _enumerated(program)
