@@ -44,7 +44,8 @@ def random_lp(size: int) -> Program:
     """A feasible bounded LP with whole coefficients in 0..9 and as many rows as variables."""
     rng = np.random.default_rng(0)
     matrix = tuple(tuple(int(each) for each in row) for row in rng.integers(0, 10, (size, size)))
-    return Program("max", tuple(int(each) for each in rng.integers(1, 10, size)), matrix, ("<=",) * size,
+    objective = tuple(int(each) for each in rng.integers(1, 10, size))
+    return Program("max", objective, matrix, tuple("<=" for _ in range(size)),
                    tuple(int(each) for each in rng.integers(50, 100, size)), (0,) * size, (20,) * size)
 
 

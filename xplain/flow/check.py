@@ -57,8 +57,12 @@ def check(network: Network, flows: Mapping[Edge, float], *, tolerance: float = T
     return tuple(found)
 
 
-def indicators(network: Network, flows: Mapping[Edge, float], *, tolerance: float = TOLERANCE) -> dict[Quantity, float]:
-    """The indicators of all conditions and priorities at a flow: 1.0 where they hold, else 0.0."""
+def indicators(network: Network, flows: Mapping[Quantity, float], *,
+               tolerance: float = TOLERANCE) -> dict[Quantity, float]:
+    """The indicators of all conditions and priorities at a flow: 1.0 where they hold, else 0.0.
+
+    `flows`: every edge that rules refer to.
+    """
     truth = dict[Quantity, float]()
     for rule in network.rules:
         if isinstance(rule, Condition):

@@ -12,7 +12,7 @@ import pyomo.environ as pyo
 
 from drex_runtime.errors import InputError
 from xplain.flow.bounds import Box
-from xplain.flow.merge import Form, Reduced, merge, unmerged
+from xplain.flow.merge import SAME, Form, Reduced, merge, unmerged
 from xplain.flow.network import Network
 from xplain.flow.rules import Quantity
 from xplain.flow.system import System, system
@@ -51,7 +51,7 @@ class Compiled:
         if form.root is None:
             return float(form.offset)
         root = self.roots[form.root]
-        return root if (form.scale, form.offset) == (1, 0) else float(form.scale) * root + float(form.offset)
+        return root if (form.scale, form.offset) == SAME else float(form.scale) * root + float(form.offset)
 
     def values(self) -> dict[Quantity, float]:
         """All quantities at the solution that was loaded into the block.

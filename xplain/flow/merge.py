@@ -15,6 +15,7 @@ from xplain.flow.rules import Quantity
 from xplain.flow.system import Row, System
 
 CLOSE = Fraction(1, 10**9)  # relative, the solver's tolerance: 0.1 + 0.2 = 0.3 does not hold exactly in doubles
+SAME, OPPOSITE = (Fraction(1), Fraction(0)), (Fraction(-1), Fraction(1))
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class _Merger:
         `size`: of the numbers that cancelled in it.
         """
         if not row.terms:
-            if _excess(row) > CLOSE * max(1, size):
+            if _excess(row) > CLOSE * max(Fraction(1), size):
                 self._contradictions.append(row.name)
             return True
         if row.relation != "=" or len(row.terms) > 2:
@@ -120,8 +121,9 @@ class _Merger:
         form = Form(second, -b / a, row.rhs / a)  # first = (rhs - b second) / a
         if first in self.kept:
             return False
-        if first in self._system.binaries and (form.scale, form.offset) not in ((1, 0), (-1, 1)):
-            return False  # two binaries, neither the other nor its complement
+        same = second not in self.kept and (form.scale, form.offset) in (SAME, OPPOSITE)
+        if first in self._system.binaries and not same:
+            return False  # it would no longer be 0 or 1
         return self._set(first, form)
 
     def _rank(self, key: Quantity) -> int:
@@ -138,7 +140,7 @@ class _Merger:
         for key, form in forms.items():
             low, high = self._system.boxes[key]
             if form.root is None:
-                near = CLOSE * max(1, abs(form.offset))
+                near = CLOSE * max(Fraction(1), abs(form.offset))
                 if not low - near <= form.offset <= high + near or (
                         key in self._system.binaries and min(abs(form.offset), abs(form.offset - 1)) > near):
                     self._contradictions.append(f"bounds of {key if isinstance(key, str) else ' -> '.join(key)}")

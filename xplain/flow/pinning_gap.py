@@ -24,7 +24,7 @@ def followers(case: Case, demands: Sequence[Any], small: Sequence[Any]) -> tuple
     if case.threshold is None:
         raise InputError("demand pinning", "threshold", None, "the heuristic's threshold")
     inputs: dict[Quantity, Any] = dict(zip(map(demand_edge, case.demands), demands, strict=True))
-    rules = dict(zip(map(is_small, case.demands), small, strict=True))
+    rules: dict[Quantity, Any] = dict(zip(map(is_small, case.demands), small, strict=True))
     leaders = [*demands, *small]
     optimum = PINNING.concretise(Case(case.topology, case.demands, None, case.limit))
     compiled = [compile_network(optimum, inputs=inputs).block,

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from itertools import pairwise
-from numbers import Integral
 from pathlib import Path
 from typing import ClassVar
 
 import networkx as nx
+import numpy as np
 from pydantic import ConfigDict, TypeAdapter
 
 from drex_runtime.errors import InputError, LimitError, RecordError
@@ -145,12 +145,12 @@ def five_node() -> Topology:
     return load_topology(FIVE_NODE)
 
 
-def whole_demands(topology: Topology, demands: Mapping[Pair, int]) -> dict[Pair, int]:
+def whole_demands(topology: Topology, demands: Mapping[Pair, object]) -> dict[Pair, int]:
     """The demands as ints, checked. InputError for a pair without nodes, a fraction, a negative or huge number."""
     found = dict[Pair, int]()
     for pair, given in demands.items():
         check_pair(topology, pair)
-        if isinstance(given, bool) or not isinstance(given, Integral) or not 0 <= int(given) <= MAX_CAPACITY:
+        if isinstance(given, bool) or not isinstance(given, int | np.integer) or not 0 <= given <= MAX_CAPACITY:
             raise InputError("demands", route(pair), given, f"a whole number from 0 to {MAX_CAPACITY}")
         found[pair] = int(given)
     if not found:

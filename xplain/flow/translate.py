@@ -72,6 +72,10 @@ def value_of(program: Program, variable: int) -> Edge:
     return absorbed(node) if variable in program.integer else supply(node)
 
 
+def _size(number: Number) -> Number:
+    return number if number >= 0 else -number
+
+
 def _name(variable: int) -> str:
     return f"x{variable}"
 
@@ -107,9 +111,9 @@ class _Builder:
         self.join(left, both)
         self.join(right, both)
         for j, factor in enumerate(program.matrix[i]):
-            self.term(j, abs(factor), left if factor > 0 else right, f"row {i}")
+            self.term(j, _size(factor), left if factor > 0 else right, f"row {i}")
         if program.rhs[i]:
-            constant = self.node(f"row {i} constant", Source(abs(program.rhs[i]), abs(program.rhs[i])))
+            constant = self.node(f"row {i} constant", Source(_size(program.rhs[i]), _size(program.rhs[i])))
             self.join(constant, right if program.rhs[i] > 0 else left)
         if program.relations[i] != "=":
             slack = self.node(f"row {i} slack", Source())

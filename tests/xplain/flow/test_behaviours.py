@@ -57,7 +57,7 @@ def test_each_behaviour_holds_and_is_named_when_it_does_not(behaviours: tuple[Be
         assert violated(network, **breaks) == {name}
 
 
-def most(network: Network, terms: dict[Quantity, float], *, sense: Any = "max") -> tuple[str, float | None]:
+def most(network: Network, terms: dict[Quantity, float], *, sense: Any = "max") -> tuple[str, Any]:
     """Status and optimum, the same with and without merging."""
     given = Network(network.name, network.nodes, network.arcs, network.rules, Objective(sense, terms))
     one, two = solve(given), solve(given, merged=False)
@@ -86,7 +86,7 @@ def test_neither_capacity_nor_conservation_is_implied() -> None:
 def test_a_pick_of_a_fixed_supply_is_one_of_its_edges() -> None:
     network = star(Source(5, 5), Pick(), ins=0, outs=3)
     for wanted in ("b0", "b1", "b2"):
-        terms = {("n", other): 1.0 if other == wanted else -0.1 for other in ("b0", "b1", "b2")}
+        terms: dict[Quantity, float] = {("n", other): 1.0 if other == wanted else -0.1 for other in ("b0", "b1", "b2")}
         assert most(network, terms) == ("optimal", pytest.approx(5))
 
 

@@ -13,10 +13,12 @@ from joblib import Parallel, delayed
 from drex_runtime.errors import InputError, LimitError
 from tests.scale import scaled
 from tests.xplain.flow.topologies import random_demands, random_topology
+from xplain.flow.behaviour import Number
 from xplain.flow.check import check
 from xplain.flow.demand_pinning import Link, PinningResult, Topology, certain_edges, edges, five_node, optimal, pinned
 from xplain.flow.network import Network, absorbed
 from xplain.flow.pinning_network import PINNING, TOTAL, Case, fixed, heat_edges
+from xplain.flow.rules import Quantity
 from xplain.flow.solve import solve
 
 SEEDS = range(scaled(25, 300, "flow:demand pinning on random topologies"))
@@ -91,7 +93,8 @@ def test_what_a_link_absorbs_counts_long_paths_twice() -> None:
     """Why unmet demand is minimised: most "met" demand, counted at the links, prefers the long path of the five."""
     topology, demands = five_node(), {("1", "3"): 50, ("1", "2"): 100, ("2", "3"): 0}
     network = PINNING.concretise(fixed(topology, demands))
-    links = {absorbed(node.name): 1.0 for node in network.nodes if node.metadata["family"] == "link"}
+    links: dict[Quantity, Number] = {absorbed(node.name): 1 for node in network.nodes
+                                     if node.metadata["family"] == "link"}
     met = solve(replace(network, objective=replace(network.objective, sense="max", terms=links)))
     assert met.objective == pytest.approx(3 * 50 + 100)  # though 150 units arrive
     assert solve(network).values[absorbed(TOTAL)] == pytest.approx(0)

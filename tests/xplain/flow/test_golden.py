@@ -51,7 +51,8 @@ def test_the_heuristic_is_on_the_short_path_and_every_optimum_on_the_long_one() 
 @pytest.mark.parametrize("method", ["kkt", "primal-dual"])
 def test_the_largest_gap_on_levels_is_100(method: Method) -> None:
     answer = solve(largest_gap(five_node(), PAIRS, 50, 100, method=method, levels=(0, 50, 100)))
-    assert (answer.stopped, answer.objective) == ("proved", pytest.approx(100))
+    assert answer.stopped == "proved"
+    assert answer.objective == pytest.approx(100)
     assert answer.bound == pytest.approx(100, abs=1e-5)
     assert answer.x is not None
     at = dict(zip(PAIRS, map(int, answer.x[:3]), strict=True))
@@ -62,7 +63,8 @@ def test_the_largest_gap_on_levels_is_100(method: Method) -> None:
 
 def test_the_largest_gap_over_all_whole_demands_is_100_too() -> None:
     answer = solve(largest_gap(five_node(), PAIRS, 50, 100))
-    assert (answer.stopped, answer.objective) == ("proved", pytest.approx(100))
+    assert answer.stopped == "proved"
+    assert answer.objective == pytest.approx(100)
 
 
 def listed_gap(topology: Topology, pairs: list[Pair], threshold: int, levels: tuple[int, ...]) -> int | None:
@@ -80,8 +82,9 @@ def test_both_encodings_of_the_network_agree_with_listing_on_random_topologies(s
     topology = random_topology(rng)
     pairs, levels = list(random_demands(rng, topology))[:3], (0, 4, 10)
     expected = listed_gap(topology, pairs, 4, levels)
-    for method in ("kkt", "primal-dual"):
-        answer = solve(largest_gap(topology, pairs, 4, 10, method=method, levels=levels))  # type: ignore[arg-type]
+    methods: tuple[Method, ...] = ("kkt", "primal-dual")
+    for method in methods:
+        answer = solve(largest_gap(topology, pairs, 4, 10, method=method, levels=levels))
         assert answer.objective == (None if expected is None else pytest.approx(expected, abs=1e-5)), method
 
 

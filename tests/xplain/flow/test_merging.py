@@ -11,13 +11,14 @@ import pytest
 
 from drex_runtime.errors import InputError
 from tests.scale import scaled
-from xplain.flow.behaviour import AllEqual, Copy, Multiply, Pick, Sink, Source, Split
+from xplain.flow.behaviour import AllEqual, Behaviour, Copy, Multiply, Number, Pick, Sink, Source, Split
 from xplain.flow.compiled import compile_network
 from xplain.flow.demand_pinning import five_node
 from xplain.flow.network import Arc, Network, Node, Objective, absorbed, supply
 from xplain.flow.packing_network import PACKING, Case
 from xplain.flow.pinning_network import PINNING, demand_edge, fixed, is_small
 from xplain.flow.pinning_network import Case as Pinning
+from xplain.flow.rules import Quantity
 from xplain.flow.solve import solve
 
 
@@ -88,9 +89,9 @@ def random_network(seed: int) -> Network:
     """A few nodes with one or two behaviours each, edges at random (cycles and loops too), bounded whole numbers."""
     rng = np.random.default_rng(seed)
     count = int(rng.integers(2, 6))
-    nodes = []
+    nodes = list[Node]()
     for k in range(count):
-        body = [Split(), Pick(), Copy(), Multiply(int(rng.integers(-2, 3))), AllEqual()]
+        body: list[Behaviour] = [Split(), Pick(), Copy(), Multiply(int(rng.integers(-2, 3))), AllEqual()]
         chosen = [body[int(rng.integers(5))]] if rng.random() < 0.8 else []
         if rng.random() < 0.5:
             low = int(rng.integers(0, 3))
@@ -100,7 +101,7 @@ def random_network(seed: int) -> Network:
         nodes.append(Node(f"n{k}", tuple(chosen)))
     arcs = tuple(Arc(f"n{a}", f"n{b}", int(rng.integers(-3, 1)), int(rng.integers(1, 9)))
                  for a in range(count) for b in range(count) if rng.random() < 0.45)
-    terms = {arc.edge: int(rng.integers(-3, 4)) for arc in arcs}
+    terms: dict[Quantity, Number] = {arc.edge: int(rng.integers(-3, 4)) for arc in arcs}
     return Network("random", tuple(nodes), arcs, objective=Objective("max", terms))
 
 

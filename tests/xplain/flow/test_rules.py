@@ -63,7 +63,7 @@ def test_indicators_count_in_the_objective() -> None:
                     IfThen("some", (), {X: 1, Y: 1}, ">=", 5), objective=Objective("min", terms))
     found = solve(network)
     assert found.objective == pytest.approx(2.01)
-    flows = {edge: found.values[edge] for edge in (X, Y, Z)}
+    flows: dict[Quantity, float] = {edge: found.values[edge] for edge in (X, Y, Z)}
     assert indicators(network, flows) == {"x is used": 1.0, "y is used": 1.0}
 
 

@@ -12,7 +12,7 @@ def random_topology(rng: np.random.Generator) -> Topology:
     names = [str(node) for node in range(int(rng.integers(4, 7)))]
     ends = [(a, b) for a in names for b in names if a != b]
     chosen = rng.permutation(len(ends))[:max(4, int(len(ends) * rng.uniform(0.25, 0.45)))]
-    return Topology(tuple(Link(*ends[k], int(rng.choice((0, 3, 5, 7, 10)))) for k in sorted(chosen)))
+    return Topology(tuple(Link(ends[k][0], ends[k][1], int(rng.choice((0, 3, 5, 7, 10)))) for k in sorted(chosen)))
 
 
 def random_demands(rng: np.random.Generator, topology: Topology, most: int = 10) -> dict[Pair, int]:
