@@ -86,7 +86,8 @@ def kept_stages(out: Path, key: str, tell: Tell = lambda _: None) -> Iterator[St
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             keep = True
-            raise InputError(str(out), "out", "being written by another process", "another --out, or its end") from error
+            raise InputError(str(out), "out", "being written by another process",
+                             "another --out, or its end") from error
         found = folder / KEY
         if not found.exists() or found.read_text("utf-8") != key:
             _drop(folder, tell)

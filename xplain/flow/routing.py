@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray

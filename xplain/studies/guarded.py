@@ -136,5 +136,5 @@ class Guarded:
     def _error(self, error: Exception, what: str) -> Exception:
         if isinstance(error, DrexError) or not self._foreign:
             return error
-        return user_error(error, self._file, f"an answer of {what} for every input; raise InfeasibleError where there is "
-                          "none")
+        return user_error(error, self._file, f"an answer of {what} for every input; raise InfeasibleError where "
+                          "there is none")
