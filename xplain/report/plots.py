@@ -61,9 +61,9 @@ def scatter(samples: Sequence[Sample], regions: Sequence[Region], axes: tuple[Di
 
     left_out = "" if len(drawn) == len(samples) else f" {count(len(drawn))} of them are drawn, evenly."
     which = f"{scale} scale; " if scale else ""
-    caption = (f"{count(len(samples))} samples of the declared distribution ({which}those that a method sought for their "
-               f"gap are left out, they are biased).{left_out} A frame is the part of a region that these two dimensions "
-               "state.")
+    caption = (f"{count(len(samples))} samples of the declared distribution ({which}those that a method sought for "
+               f"their gap are left out, they are biased).{left_out} A frame is the part of a region that these two "
+               "dimensions state.")
     label = f"Scatter plot of samples over {axes[0].meaning or axes[0].name} and {axes[1].meaning or axes[1].name}"
     return figure(build, label, caption, f"scatter-{scale}" if scale else "scatter")
 

@@ -94,7 +94,7 @@ def _facts(analysis: StudyAnalysis, words: Words, feasible: Sequence[Sample]) ->
         yield Fact("largest gap found", words.gap(worst.relative_gap, signed=True),
                    f"{analysis.subject.objective} {words.objective(worst.heuristic)}, "
                    f"{analysis.subject.benchmark} {words.objective(worst.upper)}",
-                   Evidence.PROVED if worst.proved else Evidence.SIMULATED)
+                   Evidence.PROVED if worst.proved and analysis.subject.proof else Evidence.SIMULATED)
     significant = [region for region in analysis.regions if region.significant]
     if significant:
         first = significant[0]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from xplain.records import Provenance, Rate, Region, Sample
 from xplain.regions import find_regions, wilson
+from xplain.report import write_study_report
 from xplain.run_folder import new_run_folder, save_samples, save_study
 from xplain.search import Budget, SearchOutcome, portfolio
 from xplain.stages import kept_stages, request_key
@@ -36,8 +37,6 @@ Tell = Callable[[str], None]
 def analyze_study(request: StudyRequest, problem: Guarded, out: Path, tell: Tell = lambda _: None) -> StudyAnalysis:
     """Run all stages on `problem` and write the run folder `out`. Raises InputError if `out` exists, or for answers of
     the problem that are none."""
-    from xplain.report import write_study_report
-
     begun = time.monotonic()
     threshold = problem.threshold if request.threshold is None else request.threshold
     with new_run_folder(out) as folder, kept_stages(out, request_key(request), tell) as stages:

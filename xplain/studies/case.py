@@ -38,7 +38,8 @@ class Case(ABC):
     `dimensions`: the input space; uniform, log-uniform if a dimension says `log`. `threshold`: tau, from which gap on
     an input is bad. A gap is divided by the benchmark; with `gap_unit` (such as "bins") it counts in units of the
     objective, and with `per` overridden it is divided by that, `gap_of` says in words by what.
-    `resolution`: objectives are kept as whole multiples of it, so that equal ones are equal.
+    `proof`: why the benchmark is surely what it says (such as "exhaustive search in whole numbers"); only with it gaps
+    are called proved. `resolution`: objectives are kept as whole multiples of it, so that equal ones are equal.
     `meanings`: feature -> (meaning, unit), for sentences; dimensions bring their own. Keyword arguments of `__init__`
     with a default are options of the command line (`--set name=value`).
     """
@@ -56,6 +57,7 @@ class Case(ABC):
     resolution: float = 1e-6
     distribution: str = ""
     infeasible: str = "no input of this problem is infeasible"
+    proof: str = ""
     meanings: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
     @abstractmethod

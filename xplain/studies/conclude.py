@@ -50,8 +50,8 @@ def _region_finding(subject: Subject, region: Region, held_out: Sequence[Sample]
     outside = [sample for sample in held_out if not any(each.holds(sample.features) for each in significant)]
     left = wilson(sum(sample.relative_gap >= threshold for sample in outside), len(outside))
     here = "this region" if len(significant) == 1 else "these regions"
-    attempt = (f"{subject.benchmark}, or another heuristic, for inputs of {here}: outside {percent(left.value)} of inputs are bad "
-               f"({interval(left)})" if outside
+    attempt = (f"{subject.benchmark}, or another heuristic, for inputs of {here}: outside {percent(left.value)} of "
+               f"inputs are bad ({interval(left)})" if outside
                else f"another heuristic: this one loses wherever inputs are drawn; or {subject.benchmark}")
     return Finding(
         "loss", f"{subject.heuristic} loses to {subject.benchmark}", where_text(region),
@@ -103,8 +103,8 @@ def _witness_finding(subject: Subject, witness: InputWitness, meanings: dict[str
                    f"{subject.objective} {words.objective(witness.heuristic)} instead of "
                    f"{words.objective(witness.benchmark)}" + ("" if witness.proved else " or less"),
                    contrast_text(subject, witness, meanings), "the input without the gap beside it",
-                   "evaluate both sides by hand: the report lists them", Evidence.PROVED if witness.proved
-                   else Evidence.SIMULATED)
+                   "evaluate both sides by hand: the report lists them",
+                   Evidence.PROVED if witness.proved and subject.proof else Evidence.SIMULATED)
 
 
 def _verdict(subject: Subject, significant: Sequence[Region], bad: Rate, worst: Sample, of_all: str,

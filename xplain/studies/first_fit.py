@@ -39,7 +39,8 @@ class FirstFit(Case):
 
     name = "first-fit"
     benchmark_name = "the optimal packing"
-    objective, unit, gap_unit, resolution = "bins used", "bins", "bins", 1
+    objective, gap_unit, resolution = "bins used", "bins", 1
+    proof = "exact search in whole numbers"
     threshold = 1.0
 
     def __init__(self, balls: int = 4, dims: int = 1, decreasing: bool = False, box: str | None = None) -> None:

@@ -39,6 +39,9 @@ def check_problem(problem: object, source: str) -> None:
     threshold = getattr(problem, "threshold", None)
     if not isinstance(threshold, int | float) or not math.isfinite(threshold):
         raise InputError(source, "threshold", threshold, "a finite number")
+    resolution = getattr(problem, "resolution", 1.0)
+    if not isinstance(resolution, int | float) or not (math.isfinite(resolution) and resolution > 0):
+        raise InputError(source, "resolution", resolution, "a number above 0")
 
 
 class Guarded:

@@ -18,7 +18,7 @@ class Subject:
     """What the problem is, in words, and how its numbers read.
 
     Objectives are kept as whole multiples of `resolution` `unit`s. `gap_unit`: gaps count in it; empty: they are shares
-    of `gap_of`.
+    of `gap_of`. `proof`: why the benchmark is surely what it says; empty: it is as computed.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -33,6 +33,7 @@ class Subject:
     gap_of: str = "the benchmark"
     distribution: str = ""
     infeasible: str = ""
+    proof: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ EVALUATIONS = 3000  # per witness, at most
 DIGITS = 6
 HALVINGS = 16
 TINY = 1e-9
+FURTHER = 1.1  # times as far, for a shorter number
 _Fine = Callable[[Sample | None], bool]
 
 
@@ -131,7 +132,7 @@ def _rounded(dimension: Dimension, point: Point, start: float, value: float, pro
     """A little further than `value`, if a shorter number does as well there."""
     for candidate in simpler_values(dimension, value):
         further = abs(candidate - start) >= abs(value - start) and (candidate > start) == (value > start)
-        if further and abs(candidate - start) <= 1.5 * abs(value - start) \
+        if further and abs(candidate - start) <= FURTHER * abs(value - start) \
                 and fine(probe(changed(point, dimension, candidate))):
             return changed(point, dimension, candidate)
     return changed(point, dimension, value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from drex_runtime.errors import InputError
 from xplain.problems.interface import Problem
 from xplain.report.units import GLUE, MINUS, percent, significant
 from xplain.report.units import threshold as threshold_percent
@@ -19,11 +18,8 @@ def subject_of(problem: Problem | Guarded) -> Subject:
                        infeasible="as its `evaluate` says")
     drawn = inner.distribution or ("independent; uniform, log-uniform where a dimension says so"
                                    if len(inner.dimensions) > 1 else "uniform")
-    found = Subject(inner.title, inner.heuristic_name, inner.benchmark_name, inner.objective, inner.unit,
-                    inner.resolution, inner.gap_unit, inner.gap_of, drawn, inner.infeasible)
-    if not found.resolution > 0:
-        raise InputError(f"problem {found.name}", "resolution", found.resolution, "a number above 0")
-    return found
+    return Subject(inner.title, inner.heuristic_name, inner.benchmark_name, inner.objective, inner.unit,
+                    inner.resolution, inner.gap_unit, inner.gap_of, drawn, inner.infeasible, inner.proof)
 
 
 class Words:
