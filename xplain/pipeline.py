@@ -92,8 +92,8 @@ def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tel
             operating, wide.samples, held_out, request.threshold, request.seed, subject=operating.heuristic.name))
         explained = stages.run("explanations", Explained, lambda: explain(
             operating, exact, wide.samples, small.samples, regions, tell))
-        tuning = stages.run("tuning", Tuning | None, lambda: tune(operating, wide.samples, regions, explained.attributions,
-                                                           tuning_plan(request), tell))
+        tuning = stages.run("tuning", Tuning | None, lambda: tune(
+            operating, wide.samples, regions, explained.attributions, tuning_plan(request), tell))
         analysis = assemble(request, profile, out, operating, (*wide.traces, *small.traces),
                             (*wide.samples, *small.samples), held_out, regions, explained, tuning, worst, unproved)
         analysis = replace(analysis, provenance=replace(analysis.provenance, seconds=time.monotonic() - begun))

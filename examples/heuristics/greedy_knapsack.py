@@ -13,10 +13,10 @@ class GreedyKnapsack(Case):
     heuristic_name, benchmark_name = "greedy knapsack", "the best selection"
     objective, gap_of, threshold = "value left behind", "all value", 0.15
     infeasible = "no item fits"
-    meanings = {"heaviest": ("weight of the heaviest item", "kg"), "density": ("best value per kg", "")}
 
     def __init__(self, items: int = 3, capacity: float = 10.0):
         self.items, self.capacity = items, capacity
+        self.meanings = {"heaviest": ("weight of the heaviest item", "kg"), "density": ("best value per kg", "")}
         self.dimensions = tuple(
             dimension for i in range(items) for dimension in
             (Dimension(f"weight{i}", 1, 15, integer=True, unit="kg", meaning=f"weight of item {i}"),

@@ -31,7 +31,8 @@ STUDY_SECTIONS = (("findings", "Findings"), ("worst", "Worst inputs"), ("regions
 def render_report(analysis: Analysis, samples: Sequence[Sample]) -> str:
     """The whole page of a policy. Raises InputError if the analysis names a tick that does not exist."""
     tick = _tick(analysis)
-    filters = {"duration": partial(units.duration, tick=tick), "gap": units.percent, "gap_threshold": units.threshold,
+    filters: dict[str, Callable[..., str]] = {
+               "duration": partial(units.duration, tick=tick), "gap": units.percent, "gap_threshold": units.threshold,
                "objective": partial(objective_text, analysis, tick=tick)}
     return _rendered("report.html", filters, analysis=analysis, view=view(analysis, samples, tick), sections=SECTIONS,
                      objective_name=OBJECTIVES.get(analysis.objective, analysis.objective))

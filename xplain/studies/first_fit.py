@@ -105,7 +105,7 @@ class FirstFit(Case):
         bin). Balls are numbered in the order in which they are placed."""
         sizes = self.sizes(point)
         placed = [sizes[ball] for ball in placing_order(sizes, self.capacity, decreasing=self.decreasing)]
-        found = {}
+        found: dict[str, float] = {}
         if self.decreasing:
             found |= {f"placed_{k}{self._in(d)}": placed[k][d] / GRID for k in range(self.balls)
                       for d in range(self.dims)}

@@ -82,10 +82,8 @@ def arguments(kind: type, settings: Mapping[str, str], source: str) -> dict[str,
 def _kind(hint: object, default: object) -> type:
     """The type to read a value as: bool, int, float or str."""
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    for option in options:
-        if option in (bool, int, float, str):
-            return option  # type: ignore[return-value]
-    return type(default) if type(default) in (bool, int, float) else str
+    kinds: tuple[type, ...] = (bool, int, float, str)
+    return next((kind for kind in kinds if kind in options), type(default) if type(default) in kinds else str)
 
 
 def _parsed(text: str, kind: type, source: str, name: str) -> bool | int | float | str:
