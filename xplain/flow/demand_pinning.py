@@ -121,7 +121,7 @@ def _columns(routing: Routing) -> list[Edge]:
 
 def _result(routing: Routing, least: float, flow: Array) -> PinningResult:
     flows = dict(zip(_columns(routing), flow.tolist(), strict=True))
-    return PinningResult(max(0, math.ceil(least - SNAP)), flows, float(flow[routing.num_paths:].sum()))
+    return PinningResult(max(0, math.ceil(least - SNAP)), flows, least)
 
 
 def _as_flow(routing: Routing, flows: Mapping[Edge, float]) -> Array:

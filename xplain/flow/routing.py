@@ -21,8 +21,9 @@ from xplain.encodings.solvers.silent import silent_highs
 from xplain.flow.topology import Pair, Topology, links_of, paths
 
 Array: TypeAlias = NDArray[np.float64]
+_ONE_AT_A_TIME = threading.Lock()
 SNAP = 1e-6  # flows this close to a whole number are one: HiGHS works to 1e-9
-SLACK = 1e-7  # an optimum used as a bound again; below SNAP
+SLACK = 1e-9  # relative; an optimum used as a bound again, at the solver's tolerance
 
 
 class Routing:
@@ -61,14 +62,14 @@ class Routing:
         model = self._model("flow")
         model.rhs(demand, capacity, np.inf)
         flow = model.solve(self.unmet)
-        least = float(flow[self.num_paths:].sum())
-        model.rhs(demand, capacity, least + SLACK)
+        least = float(snapped(flow[self.num_paths:].sum()))
+        model.rhs(demand, capacity, bound(least))
         return least, snapped(model.solve(self.length))
 
     def nearest(self, demand: Array, least: float, near: Array) -> Array:
         """Of all flows with that unmet demand, one whose columns differ least in sum from `near` (width)."""
         model = self._model("change")  # columns: what is added to `near`, then what is taken off it
-        model.rhs(demand - self.of @ near, self.capacity - self.use @ near, least + SLACK - float(self.unmet @ near))
+        model.rhs(demand - self.of @ near, self.capacity - self.use @ near, bound(least) - float(self.unmet @ near))
         model.upper(np.concatenate([np.full(self.width, np.inf), near]))
         change = model.solve(np.ones(2 * self.width))
         return snapped(near + change[:self.width] - change[self.width:])
@@ -76,7 +77,7 @@ class Routing:
     def extreme(self, demand: Array, least: float, column: int, sign: float) -> float:
         """The least (sign 1) or largest (-1) flow in a column over all flows with that unmet demand."""
         model = self._model("flow")
-        model.rhs(demand, self.capacity, least + SLACK)
+        model.rhs(demand, self.capacity, bound(least))
         cost = np.zeros(self.width)
         cost[column] = sign
         return float(model.solve(cost)[column])
@@ -97,7 +98,9 @@ class _Model:
     def __init__(self, rows: Array, num_pairs: int) -> None:
         import highspy  # not at the top: it cannot live in a process with OR-tools
 
-        self._highs, self._rows, self._pairs = silent_highs(), len(rows), num_pairs
+        with _ONE_AT_A_TIME:  # keeping the licence banner off the terminal swaps the process's file descriptors
+            self._highs = silent_highs()
+        self._rows, self._pairs = len(rows), num_pairs
         self._width = rows.shape[1]
         for name, value in (("output_flag", False), ("primal_feasibility_tolerance", 1e-9),
                             ("dual_feasibility_tolerance", 1e-9), ("presolve", "off"), ("solver", "simplex")):
@@ -137,6 +140,11 @@ class _Model:
             status = self._highs.modelStatusToString(self._highs.getModelStatus())
             raise LimitError(f"routing: HiGHS stopped with {status}; smaller capacities and demands may help")
         return np.array(self._highs.getSolution().col_value)
+
+
+def bound(least: float) -> float:
+    """An optimum as a bound that its own flow respects."""
+    return least + SLACK * max(1.0, least)
 
 
 def snapped(flow: Array) -> Array:

@@ -109,19 +109,18 @@ def paths(topology: Topology, pair: Pair, limit: int | None = None) -> tuple[tup
     check_pair(topology, pair)
     if limit is not None and limit < 1:
         raise InputError("paths", "limit", limit, "at least 1, or none")
-    wanted = MAX_PATHS if limit is None else limit
-    found = list[tuple[str, ...]]()
     if not nx.has_path(topology.graph, *pair):
         return ()
-    # networkx yields by length in no stated order within a length: gather whole lengths, then sort.
-    for path in nx.shortest_simple_paths(topology.graph, *pair):
-        if len(found) >= wanted and len(path) > len(found[-1]):
-            break
+    found = list[tuple[str, ...]]()
+    for path in (nx.all_simple_paths if limit is None else nx.shortest_simple_paths)(topology.graph, *pair):
+        if limit is not None and len(found) >= limit and len(path) > len(found[-1]):
+            break  # within a length they come in no stated order: whole lengths are gathered, then sorted
         found.append(tuple(path))
-        if len(found) > max(wanted, MAX_PATHS):
-            raise LimitError(f"demand {route(pair)}: more than {max(wanted, MAX_PATHS)} simple paths; give a lower "
-                             "limit or a smaller topology")
-    return tuple(sorted(found, key=lambda path: (len(path), path))[:wanted])
+        if len(found) > max(limit or 0, MAX_PATHS):
+            raise LimitError(f"demand {route(pair)}: more than {max(limit or 0, MAX_PATHS)} simple paths"
+                             f"{'' if limit is None else ' as short as the last one asked for'}; give a lower limit or "
+                             "a smaller topology")
+    return tuple(sorted(found, key=lambda path: (len(path), path))[:limit])
 
 
 def check_pair(topology: Topology, pair: Pair) -> None:
