@@ -32,8 +32,8 @@ def render_report(analysis: Analysis, samples: Sequence[Sample]) -> str:
     """The whole page of a policy. Raises InputError if the analysis names a tick that does not exist."""
     tick = _tick(analysis)
     filters: dict[str, Callable[..., str]] = {
-               "duration": partial(units.duration, tick=tick), "gap": units.percent, "gap_threshold": units.threshold,
-               "objective": partial(objective_text, analysis, tick=tick)}
+        "duration": partial(units.duration, tick=tick), "gap": units.percent, "gap_threshold": units.threshold,
+        "objective": partial(objective_text, analysis, tick=tick)}
     return _rendered("report.html", filters, analysis=analysis, view=view(analysis, samples, tick), sections=SECTIONS,
                      objective_name=OBJECTIVES.get(analysis.objective, analysis.objective))
 
