@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -16,6 +17,9 @@ from xplain.studies.analyze import analyze_study
 from xplain.studies.open import open_problem
 from xplain.studies.record import StudyAnalysis
 from xplain.studies.request import StudyRequest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SECTIONS = ["findings", "worst", "regions", "problem", "search", "limits", "reproduce"]
 
@@ -80,20 +84,24 @@ def test_in_chromium_alone_without_errors_and_no_wider_than_a_phone(
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox", "--disable-gpu"])
         for width in (1280, 390):
-            context = browser.new_context(viewport={"width": width, "height": 900},
-                                          color_scheme="dark" if scheme == "dark" else "light")
-            page = context.new_page()
-            requests: list[str] = []
-            complaints: list[str] = []
-            page.on("request", lambda request, seen=requests: seen.append(request.url))
-            page.on("console", lambda message, seen=complaints: seen.append(message.text))
-            page.on("pageerror", lambda error, seen=complaints: seen.append(str(error)))
-            page.goto((tmp_path / "report.html").as_uri())
-            page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
-            assert requests == [(tmp_path / "report.html").as_uri()] and complaints == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            sizes = page.eval_on_selector_all("section", "all => all.map(one => one.innerText.length)")
-            assert all(size > 60 for size in sizes), sizes
-            assert page.eval_on_selector_all("table", "all => all.filter(one => one.rows.length < 2).length") == 0
-            context.close()
+            looked_at(browser, tmp_path / "report.html", width, "dark" if scheme == "dark" else "light")
         browser.close()
+
+
+def looked_at(browser: Browser, path: Path, width: int, scheme: Literal["dark", "light"]) -> None:
+    """One visit with everything unfolded."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    requests: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(path.as_uri())
+    page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
+    assert requests == [path.as_uri()] and complaints == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    sizes = page.eval_on_selector_all("section", "all => all.map(one => one.innerText.length)")
+    assert all(size > 60 for size in sizes), sizes
+    assert page.eval_on_selector_all("table", "all => all.filter(one => one.rows.length < 2).length") == 0
+    context.close()
