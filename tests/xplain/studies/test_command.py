@@ -72,9 +72,11 @@ def test_the_first_code_of_the_guide_is_the_example() -> None:
 
 def test_the_example_of_the_guide_finds_what_the_guide_says(tmp_path: Path) -> None:
     found, _ = analysed(tmp_path, f"{EXAMPLES / 'list_scheduling.py'}:ListScheduling", evaluations=1000)
-    assert found["regions"] and found["verdict"].replace("\N{NO-BREAK SPACE}", " ") \
-        in " ".join(GUIDE.read_text().split())
-    assert found["witnesses"][0]["point"] == {"job0": 2, "job1": 2, "job2": 4}
+    first = found["regions"][0]
+    assert "share_of_last_job" in {predicate["feature"] for predicate in first["predicates"]}
+    assert first["precision"]["value"] > 0.9 and first["coverage"]["value"] > 0.4
+    assert "list scheduling loses" in found["verdict"]
+    assert {"job0": 2, "job1": 2, "job2": 4} in [witness["point"] for witness in found["witnesses"]]
 
 
 def test_the_other_example_runs_with_its_option(tmp_path: Path) -> None:
