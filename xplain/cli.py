@@ -26,9 +26,11 @@ def xplain(version: Annotated[bool, typer.Option("--version", help="Print the ve
 
 @app.command()
 def analyze(
-    subject: Annotated[str, typer.Argument(help="A shipped policy (drex), a YAML rule table, or file.py:Name.")],
+    context: typer.Context,
+    subject: Annotated[str, typer.Argument(help="A shipped policy (drex), a YAML rule table, a shipped problem (see "
+                       "`xplain problems`), or file.py:Name of a policy or problem.")],
     profile: Profile = None,
-    space: Annotated[Path | None, typer.Option(help="Input space (YAML). Default: EE scheduling.")] = None,
+    space: Annotated[Path | None, typer.Option(help="Input space (YAML). Default: the subject's.")] = None,
     trace: Annotated[Path | None, typer.Option(help="Workloads are windows of this trace instead of generated ones: a "
                      "recording, Azure or BurstGPT CSV, Mooncake or Qwen-Bailian JSONL, a workload (.json).")] = None,
     trace_first: Annotated[int | None, typer.Option(help="Use only its first requests.", min=1)] = None,
@@ -36,7 +38,8 @@ def analyze(
                           "for the depths that --trace lacks.")] = None,
     persistence: Annotated[str, typer.Option(help="With --exit-rates: chance that a token exits where the one before "
                            "it did.")] = "0",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Parameter of the subject: name=value.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Parameter of the policy, or option of the "
+                    "problem: name=value; repeatable.")] = None,
     benchmark: Annotated[list[str] | None, typer.Option(help="policy:NAME or clairvoyant, repeatable: at operating "
                          "scale the best policy named counts at each point; the exact scale always uses the "
                          "clairvoyant.")] = None,
@@ -47,26 +50,40 @@ def analyze(
                       "smt; blackbox searches only.")] = "auto",
     solver: Annotated[str, typer.Option(help="For milp, or auto where it chooses that: auto, highs, cpsat, "
                       "gurobi.")] = "auto",
-    threshold: Annotated[float, typer.Option(help="tau: a relative gap from which a workload counts as bad.")] = 0.05,
+    threshold: Annotated[float | None, typer.Option(help="tau: the gap from which an input counts as bad. Default: "
+                         "0.05, or the problem's own.")] = None,
     budget: Annotated[float, typer.Option(help="Seconds for search, proof and tuning together.")] = 60.0,
     evaluations: Annotated[int | None, typer.Option(help="Bound the search by inputs per scale instead of seconds: "
                            "reproducible from the seed.")] = None,
     max_num_seqs: Annotated[int | None, typer.Option(help="Fix N, the requests in flight, instead of searching "
                             "over it.")] = None,
-    jobs: Annotated[int, typer.Option(help="Threads.")] = 2,
+    jobs: Annotated[int | None, typer.Option(help="Threads. Default: 2 for policies, 1 for problems.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Run folder to create. Default: runs/analyze-DATE.")] = None,
 ) -> None:
-    """Search, explain, tune and report. The last line printed is the report's path."""
+    """Search, explain, tune and report. The last line printed is the report's path.
+
+    Interrupted, the same command with the same --out goes on after the last stage that was finished.
+    """
     from xplain.commands import run_analyze
+    from xplain.studies.open import is_problem
 
     folder = out or Path("runs") / f"analyze-{datetime.now():%Y%m%d-%H%M%S}"
+    if is_problem(subject):
+        from xplain.studies.command import run_study
+
+        sources = {name: context.get_parameter_source(name) for name in context.params}
+        given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+        run_study(subject=subject, given=given, space=space, settings=set_ or [], threshold=threshold, budget=budget,
+                  evaluations=evaluations, jobs=1 if jobs is None else jobs, seed=seed, out=folder,
+                  command="xplain " + shlex.join(sys.argv[1:]))
+        return
     run_analyze(subject=subject, profile=profile, space=space, settings=set_ or [], benchmarks=benchmark or [],
-                objective=objective, requests=requests, tokens=tokens, threshold=threshold, budget=budget,
-                trace=trace, trace_first=trace_first, exit_rates=exit_rates, persistence=persistence,
-                method=method, solver=solver, evaluations=evaluations, max_num_seqs=max_num_seqs, jobs=jobs,
-                seed=seed, out=folder,
-                command="xplain " + shlex.join(sys.argv[1:]))
+                objective=objective, requests=requests, tokens=tokens,
+                threshold=0.05 if threshold is None else threshold, budget=budget, trace=trace,
+                trace_first=trace_first, exit_rates=exit_rates, persistence=persistence, method=method, solver=solver,
+                evaluations=evaluations, max_num_seqs=max_num_seqs, jobs=2 if jobs is None else jobs, seed=seed,
+                out=folder, command="xplain " + shlex.join(sys.argv[1:]))
 
 
 @app.command()
@@ -116,6 +133,14 @@ def certify(
         return
     run_certify(run, kind=kind, size=size, arrival_steps=arrival_steps, places=max_num_seqs, batch_max=batch_max,
                 against=against, method=method, quantum=quantum, seconds=160.0 if seconds is None else seconds)
+
+
+@app.command()
+def problems() -> None:
+    """List the problems that can be analysed: size, declared distribution, threshold, options."""
+    from xplain.studies.command import print_problems
+
+    print_problems()
 
 
 @app.command()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from xplain.pipeline import analyze
 from xplain.problems.generator import check_space, default_space
 from xplain.problems.trace_source import trace_space
 from xplain.records import Analysis
-from xplain.report import write_report
+from xplain.report import write_report, write_study_report
 from xplain.request import TRACE_FILE, AnalysisRequest, load_request, operating_problem
-from xplain.run_folder import check_free, load_analysis, load_samples, save_analysis
+from xplain.run_folder import check_free, load_analysis, load_any, load_samples, save_analysis
 from xplain.space import load_space
+from xplain.stages import store_of
+from xplain.studies.record import StudyAnalysis
 from xplain.tuning.tune import Plan, tune
 from xplain.tuning.write import write_tuned
 from xplain.worst_case import require_solver
@@ -44,16 +48,16 @@ def run_analyze(*, subject: str, profile: Path | None, space: Path | None, setti
     check_space(wanted, str(space) if space else "default space", usual.names)
     if max_num_seqs is not None:
         wanted = wanted.restricted("num_seqs", max_num_seqs)
-    request = AnalysisRequest(subject=subject, space=wanted, settings=_parsed(settings),
+    request = AnalysisRequest(subject=subject, space=wanted, settings=parsed(settings),
                               benchmarks=_policies(benchmarks),
                               trace="" if recorded is None else recorded.source or str(trace), **rest)
     if request.solver != "auto":
         require_solver(request.solver)
     problem = operating_problem(request, costs, recorded)
     problem.bound(problem.heuristic, {"num_seqs": wanted.dimension("num_seqs").low})
-    with progress(f"analysing {subject}") as tell:
+    with goes_on(out), progress(f"analysing {subject}") as tell:
         analysis = analyze(request, costs, out, tell, recorded)
-    _print_verdict(analysis)
+    print_verdict(analysis)
     print(out / "report.html")
 
 
@@ -84,11 +88,27 @@ def run_tune(run: Path, trials: int, parameters: tuple[str, ...], out: Path, job
 
 def run_report(run: Path) -> None:
     """Render the report again."""
-    write_report(run / "report.html", load_analysis(run), load_samples(run))
+    analysis = load_any(run)
+    if isinstance(analysis, StudyAnalysis):
+        write_study_report(run / "report.html", analysis, load_samples(run))
+    else:
+        write_report(run / "report.html", analysis, load_samples(run))
     print(run / "report.html")
 
 
-def _print_verdict(analysis: Analysis) -> None:
+@contextmanager
+def goes_on(out: Path) -> Iterator[None]:
+    """After an interruption: say how to go on, if there is something to go on from."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if store_of(out).exists():
+            print(f"finished stages are kept; the same command with --out {out} goes on from there", file=sys.stderr)
+        raise
+
+
+def print_verdict(analysis: Analysis | StudyAnalysis) -> None:
+    """The verdict and the first findings."""
     print(analysis.verdict)
     for finding in analysis.findings[:3]:
         print(f"- {finding.title}: {finding.where}. {finding.cost} [{finding.evidence}]")
@@ -101,7 +121,8 @@ def _shipped_profile() -> Path:
     return SHIPPED_PROFILE
 
 
-def _parsed(settings: list[str]) -> dict[str, str]:
+def parsed(settings: list[str]) -> dict[str, str]:
+    """name=value options. Raises InputError."""
     found = {}
     for item in settings:
         name, sign, value = item.partition("=")
@@ -120,5 +141,3 @@ def _policies(benchmarks: list[str]) -> tuple[str, ...]:
             raise InputError("--benchmark", "benchmark", item, "policy:NAME or clairvoyant")
         found.append(item.removeprefix("policy:"))
     return tuple(found) or ("no-exit", "flush-now")
-
-

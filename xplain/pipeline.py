@@ -48,6 +48,7 @@ from xplain.report import write_report
 from xplain.request import TRACE_FILE, AnalysisRequest, exact_problem, operating_problem, save_request
 from xplain.run_folder import new_run_folder, save_analysis, save_samples
 from xplain.search import Budget, SearchOutcome, portfolio
+from xplain.stages import kept_stages, request_key
 from xplain.tuning.tune import Plan, tune
 from xplain.tuning.write import write_tuned
 
@@ -71,23 +72,28 @@ def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tel
     """Run all stages and write the run folder `out`. `trace`: where the operating scale's workloads come from, if not
     from the generator. Raises InputError if `out` exists."""
     begun = time.monotonic()
-    with new_run_folder(out) as folder:
+    operating, exact = operating_problem(request, profile, trace), exact_problem(request, profile)
+    tables = [policy_lines(each.policy) for each in (operating.heuristic, *operating.benchmarks)]
+    with new_run_folder(out) as folder, \
+            kept_stages(out, request_key(request, profile, trace, tables), tell) as stages:
         save_request(folder / "request.json", request)
         save_profile(folder / "profile.json", profile)
         if trace is not None:
             save_workload(folder / TRACE_FILE, trace)
-        operating, exact = operating_problem(request, profile, trace), exact_problem(request, profile)
         warm_up(operating, exact, tell)
         tell("exact scale: first proof (compiles its kernels once per installation)")
         worst_case.warm_up(exact, request.method)
-        wide = search(operating, request, SEARCH_SHARE, tell)
-        small = search(exact, request, EXACT_SHARE, tell)
-        worst, unproved = worst_case.worst_cases(exact, proof_means(request), small.samples, tell)
-        held_out = sample_held_out(operating, request, tell)
-        regions = find_regions(operating, wide.samples, held_out, request.threshold, request.seed,
-                               subject=operating.heuristic.name)
-        explained = explain(operating, exact, wide.samples, small.samples, regions, tell)
-        tuning = tune(operating, wide.samples, regions, explained.attributions, tuning_plan(request), tell)
+        wide = stages.run("search", SearchOutcome, lambda: search(operating, request, SEARCH_SHARE, tell))
+        small = stages.run("search-exact", SearchOutcome, lambda: search(exact, request, EXACT_SHARE, tell))
+        worst, unproved = stages.run("worst-cases", tuple[tuple[WorstCase, ...], tuple[str, ...]],
+                                     lambda: worst_case.worst_cases(exact, proof_means(request), small.samples, tell))
+        held_out = stages.run("held-out", tuple[Sample, ...], lambda: sample_held_out(operating, request, tell))
+        regions = stages.run("regions", tuple[Region, ...], lambda: find_regions(
+            operating, wide.samples, held_out, request.threshold, request.seed, subject=operating.heuristic.name))
+        explained = stages.run("explanations", Explained, lambda: explain(
+            operating, exact, wide.samples, small.samples, regions, tell))
+        tuning = stages.run("tuning", Tuning | None, lambda: tune(
+            operating, wide.samples, regions, explained.attributions, tuning_plan(request), tell))
         analysis = assemble(request, profile, out, operating, (*wide.traces, *small.traces),
                             (*wide.samples, *small.samples), held_out, regions, explained, tuning, worst, unproved)
         analysis = replace(analysis, provenance=replace(analysis.provenance, seconds=time.monotonic() - begun))

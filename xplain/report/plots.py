@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import altair as alt
@@ -20,14 +20,15 @@ DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3])
 
 
 def scatter(samples: Sequence[Sample], regions: Sequence[Region], axes: tuple[Dimension, Dimension],
-            threshold: float, scale: str) -> Figure:
+            threshold: float, scale: str, gap: Callable[[float], str] = threshold_text) -> Figure:
     """Unbiased samples over two dimensions, bad ones marked, with the frames of the regions.
 
-    At most MAX_POINTS are drawn, evenly through the list; the caption says so.
+    `scale`: of the samples, "" where there is but one. `gap`: how a threshold reads. At most MAX_POINTS are drawn,
+    evenly through the list; the caption says so.
     """
     drawn = [samples[k * len(samples) // MAX_POINTS] for k in range(MAX_POINTS)] if len(samples) > MAX_POINTS \
         else list(samples)
-    bad, fine = f"gap at least {threshold_text(threshold)}", "smaller gap"
+    bad, fine = f"gap at least {gap(threshold)}", "smaller gap"
     rows = [{"x": _value(sample, axes[0]), "y": _value(sample, axes[1]),
              "kind": bad if sample.relative_gap >= threshold else fine} for sample in drawn]
     rows.sort(key=lambda row: row["kind"] == bad)
@@ -59,11 +60,12 @@ def scatter(samples: Sequence[Sample], regions: Sequence[Region], axes: tuple[Di
         return alt.layer(ground, points, edge, *names).properties(width=width, height=height)
 
     left_out = "" if len(drawn) == len(samples) else f" {count(len(drawn))} of them are drawn, evenly."
-    caption = (f"{count(len(samples))} samples of the declared distribution ({scale} scale; those that a method "
-               f"sought for their gap are left out, they are biased).{left_out} A frame is the part of a region that "
-               "these two dimensions state.")
+    which = f"{scale} scale; " if scale else ""
+    caption = (f"{count(len(samples))} samples of the declared distribution ({which}those that a method sought for "
+               f"their gap are left out, they are biased).{left_out} A frame is the part of a region that these two "
+               "dimensions state.")
     label = f"Scatter plot of samples over {axes[0].meaning or axes[0].name} and {axes[1].meaning or axes[1].name}"
-    return figure(build, label, caption, f"scatter-{scale}")
+    return figure(build, label, caption, f"scatter-{scale}" if scale else "scatter")
 
 
 def _value(sample: Sample, axis: Dimension) -> float:
@@ -136,8 +138,11 @@ def before_after(comparisons: Sequence[Comparison]) -> Figure:
     return figure(build, "Mean gap before and after tuning, by slice of held-out workloads", caption, "tuning")
 
 
-def search_curves(traces: Sequence[SearchTrace]) -> Figure:
-    """Largest gap found so far against time, per method; each scale has its own chart."""
+def search_curves(traces: Sequence[SearchTrace], label: str = PERCENT, *, scaled: bool = True) -> Figure:
+    """Largest gap found so far against time, per method; each scale has its own chart, with its name if `scaled`.
+
+    `label`: Vega expression of the axis' numbers.
+    """
     rows: list[dict[str, Any]] = []
     ends = {scale: max(sum(trace.seconds for trace in traces if trace.scale == scale),
                        *(at for trace in traces if trace.scale == scale for at, _, _ in trace.improvements))
@@ -162,10 +167,11 @@ def search_curves(traces: Sequence[SearchTrace]) -> Figure:
             legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, columnPadding=30,
                                 columns=2 if width == NARROW else len(methods))
             parts.append(alt.Chart(_data(own), title=alt.TitleParams(
-                f"{scale} scale", anchor="start", color=INK, fontSize=13, fontWeight="normal")).mark_line(
+                f"{scale} scale" if scaled else "", anchor="start", color=INK, fontSize=13,
+                fontWeight="normal")).mark_line(
                 interpolate="step-after", strokeWidth=2.2).encode(
                 x=alt.X("seconds:Q", title="seconds since the search began"),
-                y=alt.Y("gap:Q", title="largest gap so far", axis=alt.Axis(labelExpr=PERCENT)),
+                y=alt.Y("gap:Q", title="largest gap so far", axis=alt.Axis(labelExpr=label)),
                 color=alt.Color("method:N", scale=alt.Scale(domain=methods, range=_colours(len(methods))),
                                 legend=legend, sort=methods),
                 strokeDash=alt.StrokeDash("method:N", scale=alt.Scale(domain=methods, range=_dashes(len(methods))),

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 from markupsafe import Markup
-from sklearn.tree import DecisionTreeRegressor
 
 from drex_runtime.records.ticks import Tick
 from xplain.explain.sentences import cause_text
-from xplain.records import Analysis, Attribution, Dimension, Evidence, Region, Sample, Witness
+from xplain.records import Analysis, Attribution, Evidence, Sample, Witness
 from xplain.report.methods import MethodRow, method_rows
-from xplain.report.plots import before_after, scatter, search_curves
+from xplain.report.plots import before_after, search_curves
 from xplain.report.policy_text import RuleTable, rule_tables
 from xplain.report.proofs import ProofView, proof_views
+from xplain.report.region_plots import Plot, meaning, region_plots, unit
 from xplain.report.svg import Figure
 from xplain.report.timeline import Step, draw, steps
 from xplain.report.units import count, duration, interval, percent, threshold
-
-GRID = 5
 
 
 @dataclass(frozen=True)
@@ -59,28 +56,6 @@ class Account:
     closes: bool
     reference: str
     evidence: Evidence
-
-
-@dataclass(frozen=True)
-class GridRow:
-    """A row of the scatter plot's table: ranges of both dimensions, how many samples, how they fare."""
-
-    x: str
-    y: str
-    samples: int
-    bad: float
-    gap: float
-
-
-@dataclass(frozen=True)
-class Plot:
-    """Regions of one scale over their two most telling dimensions."""
-
-    scale: str
-    figure: Figure
-    x: str
-    y: str
-    grid: tuple[GridRow, ...]
 
 
 @dataclass(frozen=True)
@@ -128,6 +103,7 @@ class View:
     curves: Figure | None
     methods: tuple[MethodRow, ...]
     rules: tuple[RuleTable, ...]
+    scaled: bool = True
 
 
 def view(analysis: Analysis, samples: Sequence[Sample], tick: Tick) -> View:
@@ -140,7 +116,8 @@ def view(analysis: Analysis, samples: Sequence[Sample], tick: Tick) -> View:
         tuple(WitnessView(witness, draw(witness, tick), tuple(steps(witness.heuristic, tick)),
                           tuple(steps(witness.optimum, tick))) for witness in analysis.witnesses),
         tuple(_worst(analysis, samples)), tuple(proof_views(analysis.worst_cases, tick)),
-        tuple(_plots(analysis, samples)),
+        tuple(region_plots(samples, analysis.regions, analysis.dimensions, analysis.threshold,
+                           list(dict.fromkeys(["operating", *(region.scale for region in analysis.regions)])))),
         tuple(_account(attribution) for attribution in analysis.attributions),
         before_after(tuning.comparisons) if tuning and tuning.comparisons else None,
         search_curves(analysis.traces) if any(trace.improvements for trace in analysis.traces) else None,
@@ -181,16 +158,6 @@ def _worst(analysis: Analysis, samples: Sequence[Sample]) -> Iterable[Worst]:
                                              for name, value in shown.items()))
 
 
-def meaning(known: dict[str, Dimension], name: str) -> str:
-    """What a dimension means; for others their name in words."""
-    return (known[name].meaning if name in known else "") or name.replace("_", " ")
-
-
-def unit(known: dict[str, Dimension], name: str) -> str:
-    """The unit of a dimension, "" for others."""
-    return known[name].unit if name in known else ""
-
-
 def _account(attribution: Attribution) -> Account:
     """Causes, the costliest first, with bars on one axis that holds zero."""
     causes = sorted(attribution.causes, key=lambda cause: -cause.ticks)
@@ -205,62 +172,6 @@ def _account(attribution: Attribution) -> Account:
     reference = "the clairvoyant optimum" if clairvoyant else attribution.reference.replace("policy:", "the policy ")
     return Account(attribution, where, rows, -100 * low / span, total, total == attribution.gap, reference,
                    Evidence.PROVED if clairvoyant and attribution.exact else Evidence.SIMULATED)
-
-
-def _plots(analysis: Analysis, samples: Sequence[Sample]) -> Iterable[Plot]:
-    for scale in dict.fromkeys(["operating", *(region.scale for region in analysis.regions)]):
-        own = [sample for sample in samples if sample.scale == scale and sample.unbiased]
-        regions = [region for region in analysis.regions if region.scale == scale]
-        axes = _axes(own, regions, {dimension.name: dimension for dimension in analysis.dimensions})
-        if axes is not None:
-            known = {dimension.name: dimension for dimension in analysis.dimensions}
-            yield Plot(scale, scatter(own, regions, axes, analysis.threshold, scale),
-                       meaning(known, axes[0].name), meaning(known, axes[1].name),
-                       tuple(_grid(own, axes, analysis.threshold)))
-
-
-def _axes(samples: Sequence[Sample], regions: Sequence[Region],
-          known: dict[str, Dimension]) -> tuple[Dimension, Dimension] | None:
-    """The two dimensions that the costliest regions speak of, filled up by what a shallow tree on the gap uses."""
-    if len(samples) < 2:
-        return None
-    names = [name for name in samples[0].features if len({sample.features[name] for sample in samples}) > 1]
-    if len(names) < 2:
-        return None
-    table = np.array([[sample.features[name] for name in names] for sample in samples])
-    tree = DecisionTreeRegressor(max_depth=4, min_samples_leaf=max(2, len(samples) // 50), random_state=0)
-    tree.fit(table, [sample.relative_gap for sample in samples])
-    weight = dict(zip(names, tree.feature_importances_, strict=True))
-    for region in regions:
-        for predicate in region.predicates:
-            weight[predicate.feature] = weight.get(predicate.feature, 0.0) + 10 * region.share.value * region.mean_gap
-    first, second = sorted(names, key=lambda name: -weight[name])[:2]
-    return _dimension(first, samples, known), _dimension(second, samples, known)
-
-
-def _dimension(name: str, samples: Sequence[Sample], known: dict[str, Dimension]) -> Dimension:
-    if name in known:
-        return known[name]
-    values = [sample.features[name] for sample in samples]
-    return Dimension(name, min(values), max(values), meaning=name.replace("_", " "))
-
-
-def _grid(samples: Sequence[Sample], axes: tuple[Dimension, Dimension], threshold: float) -> Iterable[GridRow]:
-    columns = [np.array([sample.features[axis.name] for sample in samples]) for axis in axes]
-    gaps = np.array([sample.relative_gap for sample in samples])
-    edges = [np.unique(np.quantile(column, np.linspace(0, 1, GRID + 1))) for column in columns]
-    cells = [np.clip(np.searchsorted(edge, column, side="right") - 1, 0, max(0, len(edge) - 2))
-             for edge, column in zip(edges, columns, strict=True)]
-    for i in range(max(1, len(edges[0]) - 1)):
-        for j in range(max(1, len(edges[1]) - 1)):
-            inside = (cells[0] == i) & (cells[1] == j)
-            if inside.any():
-                yield GridRow(_range(edges[0], i), _range(edges[1], j), int(inside.sum()),
-                              float((gaps[inside] >= threshold).mean()), float(gaps[inside].mean()))
-
-
-def _range(edges: np.ndarray[tuple[int], np.dtype[np.float64]], k: int) -> str:
-    return f"{edges[k]:.3g}\N{EN DASH}{edges[min(k + 1, len(edges) - 1)]:.3g}"
 
 
 def objective_text(analysis: Analysis, ticks: int, tick: Tick) -> str:

@@ -1,0 +1,31 @@
+"""The records that flow through the analysis: Space -> Samples -> Regions -> Causes -> Tuning -> Analysis.
+
+Immutable and serialisable, so that every stage is a function from record to record and can be rerun alone from
+the run folder. Times are integer ticks of the profile. Every number a report prints carries an evidence label.
+"""
+
+from xplain.records.analysis import Analysis, Finding, Provenance, Resources
+from xplain.records.basic import (
+    INFEASIBLE_GAP,
+    STRICT,
+    UNBIASED,
+    Dimension,
+    Evidence,
+    Origin,
+    Point,
+    Rate,
+    Sample,
+    Scale,
+    SearchTrace,
+)
+from xplain.records.cause import Attribution, Cause
+from xplain.records.region import Predicate, Region
+from xplain.records.schedule import Bar, ProofMethod, ProofSolver, Timeline, Witness, WorstCase
+from xplain.records.tuning import Comparison, Setting, Tuning
+
+__all__ = [
+    "INFEASIBLE_GAP", "STRICT", "UNBIASED", "Analysis", "Attribution", "Bar", "Cause", "Comparison",
+    "Dimension", "Evidence", "Finding", "Origin", "Point", "Predicate", "ProofMethod", "ProofSolver",
+    "Provenance", "Rate", "Region", "Resources", "Sample", "Scale", "SearchTrace", "Setting", "Timeline",
+    "Tuning", "Witness", "WorstCase",
+]
