@@ -67,6 +67,7 @@ def attribute_many(policy: BoundPolicy, workloads: Sequence[Workload], objective
     `samples`: index of each workload's sample (default: its position). RecordError if their number differs; PolicyError
     as `attribute_run`.
     """
+    policy.require_frozen("attribution of many workloads")
     indices = range(len(workloads)) if samples is None else samples
     if len(indices) != len(workloads):
         raise RecordError("attribute_many", "samples", len(indices), f"one index per workload, {len(workloads)}")

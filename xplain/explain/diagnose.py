@@ -1,0 +1,168 @@
+"""Does a policy have a problem of its own, and which rule is to blame?
+
+Regret attribution says where the gap to the optimum arises; but the optimum knows the future, so a gap alone is no
+fault. What a change of the table at the blamed rule wins back on held-out workloads is: a rule is to blame for
+min(its regret, that gain), and the policy has a problem if the first one's gain is at least `threshold` with 95 %
+confidence, none if its upper confidence limit is below, else it cannot be told.
+Source: analyzer design, Explanations; Gaps ("cannot tell" when an interval spans the threshold).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import t as student
+
+from drex_runtime.errors import LimitError, PolicyError, RecordError
+from drex_runtime.policies.bind import BoundPolicy
+from drex_runtime.records import Workload
+from drex_runtime.scheduling.state import Objective
+from drex_runtime.simulator.arrays import CompiledWorkload, compiled_policy, compiled_workload
+from drex_runtime.simulator.compiled import simulate_compiled
+from xplain.explain.many import Attributed, Decision, attribute_many
+from xplain.explain.record import Blame, Diagnosis, Remedy, Verdict, WrongWhen
+from xplain.explain.remedies import Change, changes
+from xplain.explain.when import Suspect, suspect_of, wrong_when
+from xplain.report.units import percent
+
+MENDABLE = ("fired", "missed", "batch_limit")
+SUSPECTS = 6  # rules whose remedies are tried, by regret
+LEAST_SHARE = 0.1  # of the threshold: regret below that is nobody's problem
+LEAST_WORKLOADS = 8
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass
+class _Case:
+    """What speaks against a suspect: ticks, the decisions blamed on it, ticks per atom."""
+
+    ticks: int = 0
+    decisions: list[Decision] = field(default_factory=list)
+    atoms: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
+
+
+def diagnose(policy: BoundPolicy, workloads: Sequence[Workload], held_out: Sequence[Workload], objective: Objective, *,
+             threshold: float, seed: int = 0, jobs: int = 1,
+             attributed: Sequence[Attributed] | None = None) -> Diagnosis:
+    """Verdict on `policy` over workloads small enough for the exact search.
+
+    Remedies are chosen on `workloads` (whose attribution may be given) and judged on `held_out`, both drawn from the
+    distribution that the policy is asked about. `threshold`: relative loss that matters. RecordError for fewer than 8
+    workloads in either; PolicyError as `attribute_run`.
+    """
+    for name, given in (("workloads", workloads), ("held_out", held_out)):
+        if len(given) < LEAST_WORKLOADS:
+            raise RecordError("diagnose", name, len(given), f"at least {LEAST_WORKLOADS} workloads")
+    attributed = attributed or attribute_many(policy, workloads, objective, jobs=jobs)
+    optimum, total = sum(item.optimum for item in attributed), sum(item.attribution.gap for item in attributed)
+    cases, order = _cases(attributed)
+    judge = _Judge(policy, workloads, held_out, objective)
+    blames = []
+    for suspect in sorted(cases, key=lambda item: (-cases[item].ticks, item.site, item.kind, item.rule))[:SUSPECTS]:
+        case = cases[suspect]
+        regret = case.ticks / optimum if optimum else 0.0
+        if regret < LEAST_SHARE * threshold:
+            continue
+        when = wrong_when(policy, attributed, suspect, seed=seed)
+        remedy = judge.best(changes(policy, suspect, case.decisions, [item.predicates for item in when
+                                                                      if item.predicates]))
+        blames.append(_blame(suspect, case, regret, total, remedy, when))
+    blames.sort(key=lambda item: (-item.amount, -item.regret, item.site, item.kind, item.rule))
+    gap = float(np.mean([item.relative_gap for item in attributed]))
+    verdict = _verdict(blames, threshold)
+    return Diagnosis(verdict, threshold, gap, order / optimum if optimum else 0.0, tuple(blames), len(workloads),
+                     len(held_out), _sentence(policy, verdict, blames, gap, threshold))
+
+
+def _cases(attributed: Sequence[Attributed]) -> tuple[dict[Suspect, _Case], int]:
+    """Regret by suspect, and that of row selection, which no rule is to blame for."""
+    cases: dict[Suspect, _Case] = {}
+    order = 0
+    for item in attributed:
+        for decision in item.decisions:
+            for part in decision.parts:
+                if part.cause.kind not in MENDABLE:
+                    order += part.ticks
+                    continue
+                case = cases.setdefault(suspect_of(decision, part.cause.kind, part.cause.rule), _Case())
+                case.ticks += part.ticks
+                case.decisions.append(decision)
+                atom = (part.cause.atom, part.cause.parameters)
+                case.atoms[atom] = case.atoms.get(atom, 0) + part.ticks
+    return cases, order
+
+
+class _Judge:
+    """Runs changed policies: chosen on the workloads at hand, judged on held-out ones."""
+
+    def __init__(self, policy: BoundPolicy, workloads: Sequence[Workload], held_out: Sequence[Workload],
+                 objective: Objective) -> None:
+        self.objective = objective
+        self.chosen = [compiled_workload(item) for item in workloads]
+        self.held = [compiled_workload(item) for item in held_out]
+        self.before = (self.run(policy, self.chosen), self.run(policy, self.held))
+
+    def run(self, policy: BoundPolicy, workloads: Sequence[CompiledWorkload]) -> Floats:
+        """Objective per workload."""
+        program = compiled_policy(policy)
+        return np.array([simulate_compiled(program, item).objective(self.objective) for item in workloads], np.float64)
+
+    def best(self, candidates: Sequence[Change]) -> Remedy | None:
+        """The candidate that gains most on the workloads at hand; None if none gains."""
+        best: tuple[float, Change] | None = None
+        for change in candidates:
+            try:
+                gain = float(_gains(self.before[0], self.run(change.policy, self.chosen)).mean())
+            except (PolicyError, LimitError):
+                continue  # this change makes a policy that waits for ever: not a remedy
+            if best is None or gain > best[0] + 1e-12:
+                best = (gain, change)
+        if best is None or best[0] <= 0:
+            return None
+        try:
+            gains = _gains(self.before[1], self.run(best[1].policy, self.held))
+        except (PolicyError, LimitError):
+            return None
+        mean, half = float(gains.mean()), float(gains.std(ddof=1)) / sqrt(len(gains))
+        half *= float(student.ppf(0.975, len(gains) - 1))
+        return Remedy(best[1].text, mean, mean - half, mean + half, len(gains))
+
+
+def _gains(before: Floats, after: Floats) -> Floats:
+    """H / H' - 1, 0 where both are 0."""
+    return np.where(after > 0, before / np.maximum(after, 1) - 1, np.where(before > 0, 1.0, 0.0))
+
+
+def _blame(suspect: Suspect, case: _Case, regret: float, total: int, remedy: Remedy | None,
+           when: tuple[WrongWhen, ...]) -> Blame:
+    atom, parameters = max(sorted(case.atoms), key=lambda key: case.atoms[key])
+    return Blame(suspect.site, suspect.kind, suspect.rule, atom, parameters, regret, case.ticks / total if total else 0.0,
+                 max(0.0, min(regret, remedy.gain)) if remedy else 0.0, remedy, when)
+
+
+def _verdict(blames: Sequence[Blame], threshold: float) -> Verdict:
+    remedies = [(item, item.remedy) for item in blames if item.remedy is not None]
+    if any(remedy.low >= threshold and item.amount >= threshold / 2 for item, remedy in remedies[:1]):
+        return "loss"
+    return "none" if all(remedy.high < threshold or item.regret < threshold / 2 for item, remedy in remedies) else "unknown"
+
+
+def _sentence(policy: BoundPolicy, verdict: Verdict, blames: Sequence[Blame], gap: float, threshold: float) -> str:
+    name = policy.policy.name
+    if verdict == "loss" and blames[0].remedy is not None:
+        first, remedy = blames[0], blames[0].remedy
+        said = {"missed": f"{first.rule} should have fired but {first.atom} was false",
+                "fired": f"{first.rule} fired ({first.atom or 'it has no condition'}) although something else was better",
+                "batch_limit": "batch_limit keeps launches smaller than the hardware allows"}[first.kind]
+        return (f"{name} loses {percent(gap)} to the optimum; {said}. {remedy.change} wins back {percent(remedy.gain)} "
+                f"({percent(remedy.low)} to {percent(remedy.high)}) on {remedy.workloads} held-out workloads.")
+    if verdict == "none":
+        return (f"No problem of {name}'s own: it loses {percent(gap)} to an optimum that knows the future, and no change "
+                f"of its rules wins back {percent(threshold)}.")
+    return f"{name} loses {percent(gap)} to the optimum; whether a change of a rule wins back {percent(threshold)} cannot be told."
+
+
