@@ -50,7 +50,7 @@ SHIPPED_PROFILES = (
 LEAST_LOSS, HEALTHY_GAP, THRESHOLD = 0.12, 0.02, 0.05
 CANDIDATES, LABEL_WORKLOADS = 40, 100  # of the label's own searches and simulations
 TRAINING, FRESH = 10_000, 20_000  # first numbers of its workloads; the analysis gets those from 0
-WORKLOADS, HELD_OUT = 100, 200  # what the analysis gets
+WORKLOADS, HELD_OUT = 100, 400  # what the analysis gets
 Floats = npt.NDArray[np.float64]
 
 
@@ -89,7 +89,7 @@ class Environment:
 def environment(seed: int) -> Environment:
     """A random environment; every fourth has a shipped profile."""
     random = Random(f"environment {seed}")
-    n = random.choice((4, 4, 5))
+    n = random.choice((4, 4, 5, 6))
     if random.random() < 0.25:
         profile = load_profile(random.choice(SHIPPED_PROFILES))
     else:
@@ -101,13 +101,13 @@ def environment(seed: int) -> Environment:
                                                               for _ in range(ramps)),
                               (start,) * ramps, random.choice((0, 0, 2)), LinearCost(),
                               PrefillCost(random.choice((2, base)), 1))
-    places = random.choice((n, n, n - 1))
+    places = random.choice((n, n - 1, 3, 3))
     step = profile.segment_cost(1, 1, 0)
     exits = random.choice(((0.2,), (0.5,), (0.8,), (0.3, 0.9), (0.1, 0.7)))
     idle_max = 2 * sum(profile.segment_cost(s, 1, 0) for s in range(1, profile.num_segments + 1))
     return Environment(f"environment {seed}", profile, ServerConfig(min(random.choice((n, n, 3)), places), places,
                                                                     None, idle_max),
-                       random.choice(("total-completion", "total-completion", "makespan")), n, random.choice((3, 4)),
+                       random.choice(("total-completion", "total-completion", "makespan")), n, 3 if n > 4 else random.choice((3, 4)),
                        exits, random.choice((0, 0, 6)) * step, random.random() < 0.3)
 
 
@@ -133,7 +133,7 @@ def _shipped(env: Environment, random: Random) -> Candidate:
     name = random.choice(("drex", "threshold", "flush-now", "adaptive", "no-exit"))
     policy, rows = shipped_policy(name), env.config.batch_max
     options = {"flush_size": [str(k) for k in range(1, rows + 1)], "alpha": ["0", "1/4"],
-               "split_min": ["0", "1", "2"], "max_age": ["3", "100"], "probe_every": ["64"]}
+               "split_min": ["0", "1", "2"], "max_age": ["3", "100"], "decodes_between_prefills": ["0", "0", "1", "2", "4"]}
     found = {key: random.choice(values) for key, values in options.items() if policy.parameter(key) is not None}
     for ramp in range(1, env.profile.num_segments):
         for key, values in (("art_factor", ("0", "1/4", "1/2", "3/4")), ("consult_ramp", ("1", "1", "0"))):
@@ -153,8 +153,11 @@ def _table(env: Environment, random: Random) -> Policy:
                            "exits >= 1", "exits >= 0", "2*exits >= batch", "exits >= 1 and batch - exits <= 2"))
     consult = random.choice(("always", "always", "batch >= 2", f"segment == {random.randint(1, ramps)}", "never"))
     join = random.choice(("always", "buffered_next >= 1", "buffered_next >= 2", "never"))
+    admit = random.choice(("always", "always", "decodes_since_prefill >= 2 or ready == 0", "ready == 0",
+                           "waiting >= 2 or ready <= 1"))
     named = [random.choice(pair) for pair in (("flush", "deep"), ("admit", "prefill"), ("decode", "shallow"))]
-    first = [LaunchRule(named[0], "RUN(s)", parse_condition(flush, "flush")), LaunchRule(named[1], "PREFILL")]
+    first = [LaunchRule(named[0], "RUN(s)", parse_condition(flush, "flush")), LaunchRule(named[1], "PREFILL",
+                                                                                          parse_condition(admit, "admit"))]
     if random.random() < 0.5:
         first.reverse()
     launch = (*first, LaunchRule(named[2], "RUN(1)"), LaunchRule("drain", "RUN(s)"))
@@ -287,13 +290,18 @@ def verified(case: Case) -> Case | None:
     return replace(case, loss=loss) if loss - half >= LEAST_LOSS else None
 
 
-def cases(seed: int, defective: int, sound: int) -> tuple[list[Case], Counter[str]]:
-    """Cases of both kinds, families in turn, and how many candidates of each family were planted and not costly."""
+def cases(seed: int, defective: int, sound: int, *, tries: int = 400) -> tuple[list[Case], Counter[str]]:
+    """Cases of both kinds, and how many candidates of each family were planted and not costly.
+
+    No family has more than an eighth of the cases while environments are left to try, so that the rare ones come up.
+    """
+    most = -(-defective // 8)
     planted: list[Case] = []
     good: list[Case] = []
     counts, dropped = Counter[str](), Counter[str]()
-    index = seed * 1_000_000
+    index = 1_000_000 * seed
     while len(planted) < defective or len(good) < sound:
+        tries -= 1
         env = environment(index)
         index += 1
         random = Random(f"plant {env.name}")
@@ -310,6 +318,7 @@ def cases(seed: int, defective: int, sound: int) -> tuple[list[Case], Counter[st
                 dropped[str(case.family)] += 1
             else:
                 costly.append(found)
+        costly = [item for item in costly if counts[str(item.family)] < most or tries < 0]
         if costly and len(planted) < defective:  # the rarest family first, so that all occur
             rarest = min(costly, key=lambda item: (counts[str(item.family)], random.random()))
             counts[str(rarest.family)] += 1

@@ -1,9 +1,12 @@
 """Does a policy have a problem of its own, and which rule is to blame?
 
 Regret attribution says where the gap to the optimum arises; but the optimum knows the future, so a gap alone is no
-fault. What a change of the table at the blamed rule wins back on held-out workloads is: a rule is to blame for
-min(its regret, that gain), and the policy has a problem if the first one's gain is at least `threshold` with 95 %
-confidence, none if its upper confidence limit is below, else it cannot be told.
+fault. What a change of the table at the blamed rule wins back on held-out workloads is. Regret names the suspects,
+the trial convicts: a rule is to blame for at most min(its regret, that gain); of the rules with at least half of the
+largest such amount the one whose mending wins back most comes first. (Regret alone falls on the last chance: a flush
+missed at no cost, because the rows could still join, shows as a join missed.) The policy has a problem if the first
+one's gain is at least `threshold` with 95 % confidence, none if every upper confidence limit is below, else it cannot
+be told.
 Source: analyzer design, Explanations; Gaps ("cannot tell" when an interval spans the threshold).
 """
 
@@ -33,6 +36,9 @@ MENDABLE = ("fired", "missed", "batch_limit")
 SUSPECTS = 6  # rules whose remedies are tried, by regret
 LEAST_SHARE = 0.1  # of the threshold: regret below that is nobody's problem
 LEAST_WORKLOADS = 8
+OBJECTIVES: dict[Objective, str] = {"makespan": "makespan", "total-completion": "completion time",
+                                    "misses": "missed due dates"}
+COMPARABLE = 0.5  # of the largest amount: regret cannot tell such suspects apart, what mending them wins back can
 Floats = npt.NDArray[np.float64]
 
 
@@ -71,11 +77,11 @@ def diagnose(policy: BoundPolicy, workloads: Sequence[Workload], held_out: Seque
         remedy = judge.best(changes(policy, suspect, case.decisions, [item.predicates for item in when
                                                                       if item.predicates]))
         blames.append(_blame(suspect, case, regret, total, remedy, when))
-    blames.sort(key=lambda item: (-item.amount, -item.regret, item.site, item.kind, item.rule))
+    blames = _ranked(blames)
     gap = float(np.mean([item.relative_gap for item in attributed]))
     verdict = _verdict(blames, threshold)
     return Diagnosis(verdict, threshold, gap, order / optimum if optimum else 0.0, tuple(blames), len(workloads),
-                     len(held_out), _sentence(policy, verdict, blames, gap, threshold))
+                     len(held_out), _sentence(policy, objective, verdict, blames, gap, threshold))
 
 
 def _cases(attributed: Sequence[Attributed]) -> tuple[dict[Suspect, _Case], int]:
@@ -144,25 +150,36 @@ def _blame(suspect: Suspect, case: _Case, regret: float, total: int, remedy: Rem
                  max(0.0, min(regret, remedy.gain)) if remedy else 0.0, remedy, when)
 
 
+def _ranked(blames: Sequence[Blame]) -> list[Blame]:
+    bar = COMPARABLE * max((item.amount for item in blames), default=0.0)
+
+    def key(item: Blame) -> tuple[bool, float, float, str, str, str]:
+        first = item.amount > 0 and item.amount >= bar
+        won = item.remedy.gain if first and item.remedy is not None else item.amount
+        return not first, -won, -item.regret, item.site, item.kind, item.rule
+
+    return sorted(blames, key=key)
+
+
 def _verdict(blames: Sequence[Blame], threshold: float) -> Verdict:
     remedies = [(item, item.remedy) for item in blames if item.remedy is not None]
     if any(remedy.low >= threshold and item.amount >= threshold / 2 for item, remedy in remedies[:1]):
         return "loss"
-    return "none" if all(remedy.high < threshold or item.regret < threshold / 2 for item, remedy in remedies) else "unknown"
+    harmless = all(remedy.high < threshold or item.regret < threshold / 2 for item, remedy in remedies)
+    return "none" if harmless else "unknown"
 
 
-def _sentence(policy: BoundPolicy, verdict: Verdict, blames: Sequence[Blame], gap: float, threshold: float) -> str:
-    name = policy.policy.name
+def _sentence(policy: BoundPolicy, objective: Objective, verdict: Verdict, blames: Sequence[Blame], gap: float,
+              threshold: float) -> str:
+    name, least = policy.policy.name, percent(threshold)
+    what = f"{name} loses {percent(gap)} in {OBJECTIVES[objective]} to an optimum that knows the future"
     if verdict == "loss" and blames[0].remedy is not None:
         first, remedy = blames[0], blames[0].remedy
         said = {"missed": f"{first.rule} should have fired but {first.atom} was false",
                 "fired": f"{first.rule} fired ({first.atom or 'it has no condition'}) although something else was better",
                 "batch_limit": "batch_limit keeps launches smaller than the hardware allows"}[first.kind]
-        return (f"{name} loses {percent(gap)} to the optimum; {said}. {remedy.change} wins back {percent(remedy.gain)} "
-                f"({percent(remedy.low)} to {percent(remedy.high)}) on {remedy.workloads} held-out workloads.")
+        return (f"{what}; {said}. Mending it ({remedy.change}) wins back {percent(remedy.gain)} ({percent(remedy.low)} "
+                f"to {percent(remedy.high)}) on {remedy.workloads} held-out workloads.")
     if verdict == "none":
-        return (f"No problem of {name}'s own: it loses {percent(gap)} to an optimum that knows the future, and no change "
-                f"of its rules wins back {percent(threshold)}.")
-    return f"{name} loses {percent(gap)} to the optimum; whether a change of a rule wins back {percent(threshold)} cannot be told."
-
-
+        return f"No {OBJECTIVES[objective]} problem of its own: {what}, and no change of a rule wins back {least}."
+    return f"{what}; whether a change of a rule wins back {least} cannot be told."

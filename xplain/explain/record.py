@@ -75,7 +75,7 @@ class Blame:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Whether a policy has a problem of its own, and which rule is to blame (`blames`, largest amount first).
+    """Whether a policy has a problem of its own, and which rule is to blame (`blames`, as ranked by `diagnose`).
 
     `gap`: mean relative gap to the optimum, of which `order`: lost by taking the first rows instead of the best, and
     the rest of what no remedy wins back is the price of not seeing the future and of the policy's class.

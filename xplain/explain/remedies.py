@@ -126,9 +126,9 @@ def _amounts(policy: BoundPolicy, suspect: Suspect, atom: Condition, decisions: 
                 continue
             left, right = (_value(side, numbers) for side in (atom.lhs, atom.rhs))
             over = left - right if isinstance(atom, sympy.Gt | sympy.Ge) else right - left
-            if suspect.kind == "missed" and (over < 0 or strict and over == 0):
+            if suspect.kind == "missed" and (over < 0 or (strict and over == 0)):
                 found.add(-over + (LEAST_STEP if strict else 0))
-            elif suspect.kind != "missed" and (over > 0 or over == 0 and not strict):
+            elif suspect.kind != "missed" and (over > 0 or (over == 0 and not strict)):
                 found.add(over + (0 if strict else LEAST_STEP))
     ordered = sorted(found)
     if len(ordered) <= STEPS:
@@ -177,7 +177,7 @@ def _moved(policy: BoundPolicy, suspect: Suspect, decisions: Sequence[Decision])
 
 def _makes(rule: LaunchRule, action: Action) -> bool:
     if action.kind == Kind.RUN:
-        return rule.pool == action.pool or rule.is_family and action.pool >= 2
+        return rule.pool == action.pool or (rule.is_family and action.pool >= 2)
     return rule.action == action.kind.name
 
 

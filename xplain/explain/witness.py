@@ -75,13 +75,18 @@ def _smaller(workload: Workload) -> list[Workload]:
 
 
 def build_witness(policy: BoundPolicy, workload: Workload, objective: Objective, limits: Limits,
-                  sample: int) -> tuple[Witness, RunRegret]:
-    """Both timelines, the first costly decision and what would have been better there."""
+                  sample: int, cause: tuple[str, str] | None = None) -> tuple[Witness, RunRegret]:
+    """Both timelines, the first costly decision and what would have been better there.
+
+    `cause` = (kind, rule): the first decision that costs something for this reason, if there is one.
+    """
     values = ClairvoyantValues(workload, objective, CostToGo(workload, policy.profile, policy.config, objective,
                                                              limits=limits))
     regret = attribute_run(policy, workload, objective, values)
     result, optimum = optimal_run(policy, workload, objective, limits)
-    first = next((step for step in regret.steps if step.regret > 0), None)
+    costly = [step for step in regret.steps if step.regret > 0]
+    own = (step for step in costly if any((part.cause.kind, part.cause.rule) == cause for part in step.parts))
+    first = next(own, costly[0] if costly else None)
     first_text, counter_text = _costly(policy, first)
     gap = regret.run.objective(objective) - result.interval.upper
     requests = workload.requests
