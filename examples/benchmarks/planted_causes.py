@@ -2,8 +2,8 @@
 
 An environment is drawn (profile, server, kind of traffic), and a healthy policy for it: of many candidates (shipped
 tables at random settings, generated tables in other orders and with other conditions) one within 1 % of the best.
-Then one defect of a family is planted in its table or parameters, and kept only if simulation says that it costs at
-least 12 % on workloads that the analysis does not see. The analysis gets the policy and workloads, never the label:
+Then one defect of a family is planted in its table or parameters, and kept only if simulation says, on workloads that
+the analysis does not see, that it costs at least 8 % and that no change elsewhere wins back four fifths of that. The analysis gets the policy and workloads, never the label:
 `xplain.explain.diagnose` says "loss" and whom to blame (kind, rule and atom), "none", or "cannot tell". Healthy =
 tuning gap at most 2 % against an independent search over candidates of all styles.
 
@@ -31,8 +31,16 @@ from drex_runtime.policies import BoundPolicy, bind, shipped_policy
 from drex_runtime.policies.expressions import Condition, parse_condition, parse_scalar
 from drex_runtime.policies.table import LaunchRule, Parameter, Policy, RampRule
 from drex_runtime.policies.text import condition_text
-from drex_runtime.records import CostProfile, LinearCost, PrefillCost, Request, SegmentCost, ServerConfig, Workload
-from drex_runtime.records import load_profile
+from drex_runtime.records import (
+    CostProfile,
+    LinearCost,
+    PrefillCost,
+    Request,
+    SegmentCost,
+    ServerConfig,
+    Workload,
+    load_profile,
+)
 from drex_runtime.records.files import write_atomic
 from drex_runtime.scheduling.state import Objective
 from drex_runtime.simulator.arrays import CompiledWorkload, compiled_policy, compiled_workload
@@ -47,7 +55,8 @@ SHIPPED_PROFILES = (
     HERE.parent.parent / "drex_runtime" / "data" / "profiles" / "demo-cpu.json",
     *(HERE.parent / "profiles" / f"{name}.json" for name in (
         "a100-llama2-13b-published", "h200-llama2-13b-estimate-start-60us", "h200-llama2-13b-estimate-start-500us")))
-LEAST_LOSS, HEALTHY_GAP, THRESHOLD = 0.12, 0.02, 0.05
+LEAST_LOSS, HEALTHY_GAP, THRESHOLD = 0.08, 0.02, 0.04
+ONE_DEFECT = 0.8  # of the loss: a policy that another change cures as far has no single cause
 CANDIDATES, LABEL_WORKLOADS = 40, 100  # of the label's own searches and simulations
 TRAINING, FRESH = 10_000, 20_000  # first numbers of its workloads; the analysis gets those from 0
 WORKLOADS, HELD_OUT = 100, 400  # what the analysis gets
@@ -74,8 +83,8 @@ class Environment:
         found = []
         for index in range(self.requests):
             share, prompt = random.choice(self.exits), random.randint(2, 6) if self.prompts else 0
-            depths = [random.randint(1, self.profile.num_segments - 1) if random.random() < share
-                      else self.profile.num_segments for _ in range(random.randint(max(1, self.tokens - 1), self.tokens))]
+            count, full = random.randint(max(1, self.tokens - 1), self.tokens), self.profile.num_segments
+            depths = [random.randint(1, full - 1) if random.random() < share else full for _ in range(count)]
             if prompt:
                 depths[0] = self.profile.num_segments
             found.append(Request(index, random.randint(0, self.spread) if self.spread else 0, prompt, tuple(depths)))
@@ -105,9 +114,9 @@ def environment(seed: int) -> Environment:
     step = profile.segment_cost(1, 1, 0)
     exits = random.choice(((0.2,), (0.5,), (0.8,), (0.3, 0.9), (0.1, 0.7)))
     idle_max = 2 * sum(profile.segment_cost(s, 1, 0) for s in range(1, profile.num_segments + 1))
-    return Environment(f"environment {seed}", profile, ServerConfig(min(random.choice((n, n, 3)), places), places,
-                                                                    None, idle_max),
-                       random.choice(("total-completion", "total-completion", "makespan")), n, 3 if n > 4 else random.choice((3, 4)),
+    config = ServerConfig(min(random.choice((n, n, 3)), places), places, None, idle_max)
+    objective: Objective = random.choice(("total-completion", "total-completion", "makespan"))
+    return Environment(f"environment {seed}", profile, config, objective, n, 3 if n > 4 else random.choice((3, 4)),
                        exits, random.choice((0, 0, 6)) * step, random.random() < 0.3)
 
 
@@ -126,14 +135,16 @@ class Candidate:
 
 def candidates(env: Environment, random: Random, count: int) -> list[Candidate]:
     """`count` sane policies of all styles."""
-    return [_shipped(env, random) if random.random() < 0.4 else Candidate(_table(env, random)) for _ in range(count)]
+    return [_shipped(env, random) if random.random() < 0.4 else Candidate(_table(env, random))
+            for _ in range(count)]
 
 
 def _shipped(env: Environment, random: Random) -> Candidate:
     name = random.choice(("drex", "threshold", "flush-now", "adaptive", "no-exit"))
     policy, rows = shipped_policy(name), env.config.batch_max
     options = {"flush_size": [str(k) for k in range(1, rows + 1)], "alpha": ["0", "1/4"],
-               "split_min": ["0", "1", "2"], "max_age": ["3", "100"], "decodes_between_prefills": ["0", "0", "1", "2", "4"]}
+               "split_min": ["0", "1", "2"], "max_age": ["3", "100"],
+               "decodes_between_prefills": ["0", "0", "1", "2", "4"]}
     found = {key: random.choice(values) for key, values in options.items() if policy.parameter(key) is not None}
     for ramp in range(1, env.profile.num_segments):
         for key, values in (("art_factor", ("0", "1/4", "1/2", "3/4")), ("consult_ramp", ("1", "1", "0"))):
@@ -149,15 +160,16 @@ def _table(env: Environment, random: Random) -> Policy:
     flush = random.choice((f"buffered >= {size}", f"buffered >= {size} or age >= {random.randint(2, 6)}",
                            f"buffered >= {size} and in_flight >= 1", f"buffered + 1 > {size}",
                            f"buffered*(1 + 0.25*age) >= {size}", f"buffered >= {size} or ready == 0"))
-    split = random.choice((f"exits >= {random.randint(1, rows)}", f"exits > {random.choice(('0.25', '0.5', '0.7'))}*batch",
+    share = random.choice(("0.25", "0.5", "0.7"))
+    split = random.choice((f"exits >= {random.randint(1, rows)}", f"exits > {share}*batch",
                            "exits >= 1", "exits >= 0", "2*exits >= batch", "exits >= 1 and batch - exits <= 2"))
     consult = random.choice(("always", "always", "batch >= 2", f"segment == {random.randint(1, ramps)}", "never"))
     join = random.choice(("always", "buffered_next >= 1", "buffered_next >= 2", "never"))
     admit = random.choice(("always", "always", "decodes_since_prefill >= 2 or ready == 0", "ready == 0",
                            "waiting >= 2 or ready <= 1"))
     named = [random.choice(pair) for pair in (("flush", "deep"), ("admit", "prefill"), ("decode", "shallow"))]
-    first = [LaunchRule(named[0], "RUN(s)", parse_condition(flush, "flush")), LaunchRule(named[1], "PREFILL",
-                                                                                          parse_condition(admit, "admit"))]
+    first = [LaunchRule(named[0], "RUN(s)", parse_condition(flush, "flush")),
+             LaunchRule(named[1], "PREFILL", parse_condition(admit, "admit"))]
     if random.random() < 0.5:
         first.reverse()
     launch = (*first, LaunchRule(named[2], "RUN(1)"), LaunchRule("drain", "RUN(s)"))
@@ -229,8 +241,9 @@ def defects(env: Environment, candidate: Candidate, random: Random) -> Iterator[
 
     def case(family: str, changed: Policy, site: str, kind: str, rules: Sequence[str], atoms: Sequence[str] = (),
              given: dict[str, str] | None = None) -> Case:
-        return Case(env, Candidate(changed, tuple(sorted((settings if given is None else given).items()))), family, site,
-                    kind, frozenset(rules), frozenset(atoms))
+        chosen = settings if given is None else given
+        return Case(env, Candidate(changed, tuple(sorted(chosen.items()))), family, site, kind, frozenset(rules),
+                    frozenset(atoms))
 
     def launch(names: Sequence[str], when: Condition) -> Policy:
         return replace(policy, launch=tuple(replace(rule, when=when) if rule.name in names else rule
@@ -242,11 +255,12 @@ def defects(env: Environment, candidate: Candidate, random: Random) -> Iterator[
         never = random.choice((sympy.false, parse_condition("buffered > n_max", "never")))
         yield case("never flushes", launch(flush, never), "launch", "missed", flush, [condition_text(never)])
         early = parse_condition("buffered >= 1", "early")
-        yield case("flushes too early", launch(flush, early), "launch", "fired", flush, [condition_text(early)])
+        yield case("flushes too early", launch(flush[:1], early), "launch", "fired", flush[:1], [condition_text(early)])
         order = [rule for rule in policy.launch if rule.name not in flush]
         place = order.index(policy.launch[decode]) + 1
         order[place:place] = [rule for rule in policy.launch if rule.name in flush]
-        yield case("wrong order", replace(policy, launch=tuple(order)), "launch", "fired", [policy.launch[decode].name])
+        swapped = replace(policy, launch=tuple(order))
+        yield case("wrong order", swapped, "launch", "fired", [policy.launch[decode].name])
     if split is not None:
         def ramp(when: Condition) -> Policy:
             return replace(policy, ramp=tuple(replace(rule, when=when) if rule.name == split.name else rule
@@ -281,17 +295,51 @@ def defects(env: Environment, candidate: Candidate, random: Random) -> Iterator[
                    [condition_text(item) for item in rare.args])
 
 
-def verified(case: Case) -> Case | None:
-    """The case with its loss, if simulation says that the defect costs enough."""
+def alternatives(case: Case) -> Iterator[Candidate]:
+    """The planted policy with something else changed than what was planted."""
+    policy, rows, ramps = case.candidate.policy, case.env.config.batch_max, case.env.profile.num_segments - 1
+
+    def conditions(*texts: str) -> list[Condition]:
+        return [parse_condition(text, "alternative") for text in texts]
+
+    sizes = [f"buffered >= {size}" for size in range(1, rows + 1)]
+    for index, rule in enumerate(policy.launch):
+        options = {"PREFILL": conditions("always", "ready == 0"), "RUN(s)": conditions("never", "ready == 0", *sizes)}
+        for when in options.get(rule.action, []):
+            if rule.name not in case.rules and rule.when != sympy.true:
+                launch = (*policy.launch[:index], replace(rule, when=when), *policy.launch[index + 1:])
+                yield replace(case.candidate, policy=replace(policy, launch=launch))
+    for when in conditions("always", "never", *(f"segment == {ramp}" for ramp in range(1, ramps + 1))):
+        if case.site != "consult":
+            yield replace(case.candidate, policy=replace(policy, consult=when))
+    for when in conditions("always", "never"):
+        if case.site != "join":
+            yield replace(case.candidate, policy=replace(policy, join=when))
+    for when in conditions("never", *(f"exits >= {exits}" for exits in range(rows + 1))):
+        if case.site != "ramp" and len(policy.ramp) > 1:
+            ramp = (replace(policy.ramp[0], when=when), *policy.ramp[1:])
+            yield replace(case.candidate, policy=replace(policy, ramp=ramp))
+
+
+def verified(case: Case) -> tuple[Case | None, str]:
+    """The case with its loss if simulation says that the defect costs enough and that it is the one defect: that no
+    change elsewhere wins back nearly as much as mending it; else why not."""
     before, _ = healthy(case.env)
-    ratio = (objectives(case.env, case.candidate, FRESH, LABEL_WORKLOADS)
-             / objectives(case.env, before, FRESH, LABEL_WORKLOADS) - 1)
+    sound = objectives(case.env, before, FRESH, LABEL_WORKLOADS)
+    planted = objectives(case.env, case.candidate, FRESH, LABEL_WORKLOADS)
+    ratio = planted / sound - 1
     loss, half = float(ratio.mean()), 1.96 * float(ratio.std(ddof=1)) / len(ratio) ** 0.5
-    return replace(case, loss=loss) if loss - half >= LEAST_LOSS else None
+    if loss - half < LEAST_LOSS:
+        return None, "not costly"
+    others = [float((objectives(case.env, item, FRESH, LABEL_WORKLOADS) / sound - 1).mean())
+              for item in alternatives(case)]
+    if min(others, default=loss) < (1 - ONE_DEFECT) * loss:
+        return None, "cured elsewhere too"
+    return replace(case, loss=loss), ""
 
 
 def cases(seed: int, defective: int, sound: int, *, tries: int = 400) -> tuple[list[Case], Counter[str]]:
-    """Cases of both kinds, and how many candidates of each family were planted and not costly.
+    """Cases of both kinds, and how many planted policies were dropped, by reason.
 
     No family has more than an eighth of the cases while environments are left to try, so that the rare ones come up.
     """
@@ -313,10 +361,9 @@ def cases(seed: int, defective: int, sound: int, *, tries: int = 400) -> tuple[l
             continue
         costly = []
         for case in defects(env, chosen, random):
-            found = verified(case)
-            if found is None:
-                dropped[str(case.family)] += 1
-            else:
+            found, why = verified(case)
+            dropped[why] += found is None
+            if found is not None:
                 costly.append(found)
         costly = [item for item in costly if counts[str(item.family)] < most or tries < 0]
         if costly and len(planted) < defective:  # the rarest family first, so that all occur
@@ -367,13 +414,13 @@ def main() -> None:
         summary.append(f"| {name} | {sum(results)} of {len(results)} | {percent(rate.value)} ({percent(rate.low)} to "
                        f"{percent(rate.high)}) |")
     text = "\n".join((
-        "# Planted causes", "", f"Seed {args.seed}; {WORKLOADS} workloads attributed and {HELD_OUT} held out per policy; "
-        f"threshold {percent(THRESHOLD)}; a defect costs at least {percent(LEAST_LOSS)}.", "",
+        "# Planted causes", "", f"Seed {args.seed}; {WORKLOADS} workloads attributed and {HELD_OUT} held out per "
+        f"policy; threshold {percent(THRESHOLD)}; a defect costs at least {percent(LEAST_LOSS)}.", "",
         "| what | right | share (95 %) |", "|---|---|---|", *summary, "",
         f"Families: {', '.join(f'{name} {count}' for name, count in sorted(families.items()))}.",
-        f"Planted but not costly enough to count: {', '.join(f'{k} {v}' for k, v in sorted(dropped.items()))}.", "",
-        "| defect | policy | K | objective | loss | gap to optimum | verdict | blamed first | remedy wins back | right |",
-        "|---|---|---|---|---|---|---|---|---|---|", *rows, ""))
+        f"Planted and dropped: {', '.join(f'{reason} {count}' for reason, count in sorted(dropped.items()))}.", "",
+        "| defect | policy | K | objective | loss | gap to optimum | verdict | blamed first | remedy wins back | "
+        "right |", "|---|---|---|---|---|---|---|---|---|---|", *rows, ""))
     print(text)
     if args.out:
         write_atomic(args.out, text)

@@ -113,16 +113,11 @@ def _short(value: Fraction) -> str:
 
 def blame_missed(policy: BoundPolicy, offers: Sequence[Offer]) -> tuple[CauseKey, str]:
     """The earlier rule nearest to firing, with its false atom and that atom in numbers."""
-    if not offers:
+    atoms = [(offer, atom) for offer in offers for atom in _false_atoms(
+        offer.condition, tuple((name, offer.numbers[name]) for name in names_in(offer.condition)))]
+    if not atoms:
         raise ValueError("no offer to blame")
-    best: tuple[float, Offer, _Atom] | None = None
-    for offer in offers:
-        values = tuple((name, offer.numbers[name]) for name in names_in(offer.condition))
-        for atom in _false_atoms(offer.condition, values):
-            if best is None or atom.distance < best[0]:
-                best = (atom.distance, offer, atom)
-    assert best is not None  # an offer has at least one false atom
-    _, offer, atom = best
+    offer, atom = min(atoms, key=lambda found: found[1].distance)
     return CauseKey("missed", offer.rule, readable(atom.condition), parameters_of(policy, atom.condition)), atom.text
 
 

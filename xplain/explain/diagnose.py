@@ -2,9 +2,10 @@
 
 Regret attribution says where the gap to the optimum arises; but the optimum knows the future, so a gap alone is no
 fault. What a change of the table at the blamed rule wins back on held-out workloads is. Regret names the suspects,
-the trial convicts: a rule is to blame for at most min(its regret, that gain); of the rules with at least half of the
+the trial convicts: a rule is to blame for at most min(its regret, that gain); of the rules with at least a fifth of the
 largest such amount the one whose mending wins back most comes first. (Regret alone falls on the last chance: a flush
-missed at no cost, because the rows could still join, shows as a join missed.) The policy has a problem if the first
+missed at no cost, because the rows could still join, shows as a join missed; a needless consult, after which going on
+would have been right, shows as a split.) The policy has a problem if the first
 one's gain is at least `threshold` with 95 % confidence, none if every upper confidence limit is below, else it cannot
 be told.
 Source: analyzer design, Explanations; Gaps ("cannot tell" when an interval spans the threshold).
@@ -38,7 +39,7 @@ LEAST_SHARE = 0.1  # of the threshold: regret below that is nobody's problem
 LEAST_WORKLOADS = 8
 OBJECTIVES: dict[Objective, str] = {"makespan": "makespan", "total-completion": "completion time",
                                     "misses": "missed due dates"}
-COMPARABLE = 0.5  # of the largest amount: regret cannot tell such suspects apart, what mending them wins back can
+COMPARABLE = 0.2  # of the largest amount: regret cannot tell such suspects apart, what mending them wins back can
 Floats = npt.NDArray[np.float64]
 
 
@@ -146,8 +147,8 @@ def _gains(before: Floats, after: Floats) -> Floats:
 def _blame(suspect: Suspect, case: _Case, regret: float, total: int, remedy: Remedy | None,
            when: tuple[WrongWhen, ...]) -> Blame:
     atom, parameters = max(sorted(case.atoms), key=lambda key: case.atoms[key])
-    return Blame(suspect.site, suspect.kind, suspect.rule, atom, parameters, regret, case.ticks / total if total else 0.0,
-                 max(0.0, min(regret, remedy.gain)) if remedy else 0.0, remedy, when)
+    share, amount = case.ticks / total if total else 0.0, max(0.0, min(regret, remedy.gain)) if remedy else 0.0
+    return Blame(suspect.site, suspect.kind, suspect.rule, atom, parameters, regret, share, amount, remedy, when)
 
 
 def _ranked(blames: Sequence[Blame]) -> list[Blame]:
@@ -176,7 +177,7 @@ def _sentence(policy: BoundPolicy, objective: Objective, verdict: Verdict, blame
     if verdict == "loss" and blames[0].remedy is not None:
         first, remedy = blames[0], blames[0].remedy
         said = {"missed": f"{first.rule} should have fired but {first.atom} was false",
-                "fired": f"{first.rule} fired ({first.atom or 'it has no condition'}) although something else was better",
+                "fired": f"{first.rule} fired ({first.atom or 'unconditionally'}) although something else was better",
                 "batch_limit": "batch_limit keeps launches smaller than the hardware allows"}[first.kind]
         return (f"{what}; {said}. Mending it ({remedy.change}) wins back {percent(remedy.gain)} ({percent(remedy.low)} "
                 f"to {percent(remedy.high)}) on {remedy.workloads} held-out workloads.")

@@ -102,7 +102,7 @@ def attribute_run(policy: BoundPolicy, workload: Workload, objective: Objective,
         if regret == 0:
             parts: tuple[Part, ...] = ()
         elif index in chosen:
-            parts, better = _parts(policy, workload, values, step, before.upper, intervals[index + 1].upper)
+            parts, better = attribute_step(policy, workload, values, step, before.upper, intervals[index + 1].upper)
         else:
             kind = "gain" if regret < 0 else "unexamined"
             parts = (Part(CauseKey(kind, fired_rule(policy, step), "", ()), regret, ""),)
@@ -117,21 +117,24 @@ def attribute_run(policy: BoundPolicy, workload: Workload, objective: Objective,
 
 def summarise(result: RunRegret, sample: int, region: str, reference: str) -> Attribution:
     """Causes of a run, largest first; ticks sum to the gap."""
+    causes = totalled((part for step in result.steps for part in step.parts), result.total)
+    return Attribution(sample, region, reference, result.total, causes, result.exact, result.uncertainty,
+                       len(result.steps))
+
+
+def totalled(parts: Iterable[Part], total: int) -> tuple[Cause, ...]:
+    """Parts summed by cause, the largest first; shares are of `total` (0 if that is 0)."""
     ticks: dict[CauseKey, int] = {}
     counts: dict[CauseKey, int] = {}
     examples: dict[CauseKey, tuple[int, str]] = {}
-    for step in result.steps:
-        for part in step.parts:
-            ticks[part.cause] = ticks.get(part.cause, 0) + part.ticks
-            counts[part.cause] = counts.get(part.cause, 0) + 1
-            if part.ticks > examples.get(part.cause, (0, ""))[0]:
-                examples[part.cause] = (part.ticks, part.example)
-    causes = tuple(
-        Cause(key.kind, key.rule, key.atom, key.parameters, ticks[key], counts[key],
-              ticks[key] / result.total if result.total else 0.0, examples.get(key, (0, ""))[1])
-        for key in sorted(ticks, key=lambda key: -abs(ticks[key])))
-    return Attribution(sample, region, reference, result.total, causes, result.exact, result.uncertainty,
-                       len(result.steps))
+    for part in parts:
+        ticks[part.cause] = ticks.get(part.cause, 0) + part.ticks
+        counts[part.cause] = counts.get(part.cause, 0) + 1
+        if part.ticks > examples.get(part.cause, (0, ""))[0]:
+            examples[part.cause] = (part.ticks, part.example)
+    return tuple(Cause(key.kind, key.rule, key.atom, key.parameters, ticks[key], counts[key],
+                       ticks[key] / total if total else 0.0, examples.get(key, (0, ""))[1])
+                 for key in sorted(ticks, key=lambda key: -abs(ticks[key])))
 
 
 def _restored(policy: BoundPolicy, workload: Workload, state: State) -> Machine:
@@ -158,8 +161,12 @@ class _Alternative:
     more_rows: bool = False
 
 
-def _parts(policy: BoundPolicy, workload: Workload, values: Values, step: Step, before: int,
-           chosen: int) -> tuple[tuple[Part, ...], Action | None]:
+def attribute_step(policy: BoundPolicy, workload: Workload, values: Values, step: Step, before: int,
+                   chosen: int) -> tuple[tuple[Part, ...], Action | None]:
+    """Parts of a step's regret, which sum to chosen - before, and the best action of the table if it is better.
+
+    `before`, `chosen`: the value (upper end) of the step's state and of the one it leads to.
+    """
     alternatives = list(_alternatives(policy, workload, step))
     reached = values.values([after(policy, workload, step.state, item.action) for item in alternatives])
     # Nothing reaches less than the optimum: where that is an interval, its upper end stands for it on both sides.

@@ -18,6 +18,7 @@ import sympy
 from drex_runtime.errors import PolicyError
 from drex_runtime.policies.bind import PREFILL, BoundPolicy, bind
 from drex_runtime.policies.expressions import Condition, rational, symbol
+from drex_runtime.policies.observation import EXITS
 from drex_runtime.policies.table import LaunchRule, Policy, RampAction, RampRule
 from drex_runtime.policies.text import condition_text
 from drex_runtime.scheduling.state import Action, Kind
@@ -45,7 +46,10 @@ def changes(policy: BoundPolicy, suspect: Suspect, decisions: Sequence[Decision]
     """Every change that could mend the suspect, duplicates left out. `decisions`: those whose regret is blamed on it;
     `guards`: where it is wrong (conjunctions over observation variables)."""
     found: dict[tuple[object, ...], Change] = {}
-    for text, table, values in _candidates(policy, suspect, decisions, guards):
+    where = [_conjunction(guard) for guard in guards]
+    if len(where) > 1:
+        where.append(sympy.Or(*where))
+    for text, table, values in _candidates(policy, suspect, decisions, where):
         try:
             changed = bind(table, policy.profile, policy.config, values)
         except PolicyError:
@@ -57,7 +61,7 @@ def changes(policy: BoundPolicy, suspect: Suspect, decisions: Sequence[Decision]
 
 
 def _candidates(policy: BoundPolicy, suspect: Suspect, decisions: Sequence[Decision],
-                guards: Sequence[Sequence[Predicate]]) -> Iterator[tuple[str, Policy, dict[str, Fraction]]]:
+                guards: Sequence[Condition]) -> Iterator[tuple[str, Policy, dict[str, Fraction]]]:
     table, values = policy.policy, policy.values
     if suspect.kind == "batch_limit":
         for limit in range(policy.batch_limit + 1, policy.config.batch_max + 1):
@@ -94,7 +98,7 @@ def _with(table: Policy, suspect: Suspect, condition: Condition) -> Policy:
 
 
 def _conditions(policy: BoundPolicy, suspect: Suspect, condition: Condition, decisions: Sequence[Decision],
-                guards: Sequence[Sequence[Predicate]]) -> Iterator[Condition]:
+                guards: Sequence[Condition]) -> Iterator[Condition]:
     """Other conditions of the rule: wider ones if it was missed, narrower ones if it fired."""
     wider = suspect.kind == "missed"
     found: list[Condition] = [sympy.true if wider else sympy.false]
@@ -102,8 +106,7 @@ def _conditions(policy: BoundPolicy, suspect: Suspect, condition: Condition, dec
         found.append(condition.xreplace({atom: sympy.true if wider else sympy.false}))
         for amount in _amounts(policy, suspect, atom, decisions):
             found.append(condition.xreplace({atom: _shifted(atom, amount if wider else -amount)}))
-    for guard in guards:
-        inside = _conjunction(guard)
+    for inside in guards:
         found.append(sympy.Or(condition, inside) if wider else sympy.And(condition, sympy.Not(inside)))
     yield from found
     if suspect.site != "launch" and policy.num_segments > 2:
@@ -182,15 +185,16 @@ def _makes(rule: LaunchRule, action: Action) -> bool:
 
 
 def _inserted(policy: BoundPolicy, suspect: Suspect, decisions: Sequence[Decision],
-              guards: Sequence[Sequence[Predicate]]) -> Iterator[tuple[str, Policy]]:
-    """A new rule in front of the suspect that chooses what was better, where the suspect is wrong."""
+              guards: Sequence[Condition]) -> Iterator[tuple[str, Policy]]:
+    """A new rule in front of the suspect that chooses what was better: where the suspect is wrong, or at a ramp from a
+    number of exits on."""
     table = policy.policy
     taken = {rule.name for rule in (*table.launch, *table.ramp)}
     name = next(name for name in (MENDED, *(f"{MENDED}_{k}" for k in range(len(taken)))) if name not in taken)
     for action in sorted({decision.better for decision in decisions if decision.better is not None}, key=_order):
         what = f"RUN({action.pool})" if action.kind == Kind.RUN else action.kind.name
-        for guard in guards or ((),):
-            where = _conjunction(guard)
+        seen = {decision.view[EXITS] for decision in decisions} if suspect.site == "ramp" else set()
+        for where in (*guards, *(symbol("exits") >= least for least in sorted(seen))) or (sympy.true,):
             text = f"{what} before {suspect.rule} when {condition_text(where)}"
             if suspect.site == "ramp" and action.kind in RAMP_ACTIONS:
                 place = next(i for i, rule in enumerate(table.ramp) if rule.name == suspect.rule)
