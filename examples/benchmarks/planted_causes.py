@@ -3,9 +3,10 @@
 An environment is drawn (profile, server, kind of traffic), and a healthy policy for it: of many candidates (shipped
 tables at random settings, generated tables in other orders and with other conditions) one within 1 % of the best.
 Then one defect of a family is planted in its table or parameters, and kept only if simulation says, on workloads that
-the analysis does not see, that it costs at least 8 % and that no change elsewhere wins back four fifths of that. The analysis gets the policy and workloads, never the label:
-`xplain.explain.diagnose` says "loss" and whom to blame (kind, rule and atom), "none", or "cannot tell". Healthy =
-tuning gap at most 2 % against an independent search over candidates of all styles.
+the analysis does not see, that it costs at least 8 % and that no change elsewhere wins back four fifths of that. The
+analysis gets the policy and workloads, never the label: `xplain.explain.diagnose` says "loss" and whom to blame (kind,
+rule and atom), "none", or "unknown". Healthy = tuning gap at most 2 % against an independent search over candidates of
+all styles.
 
     python examples/benchmarks/planted_causes.py --out examples/benchmarks/results/planted_causes.md
 """
@@ -403,8 +404,12 @@ def main() -> None:
     begun = time.process_time()
     drawn, dropped = cases(args.seed, args.defective, args.healthy)
     print(f"{len(drawn)} cases drawn in {time.process_time() - begun:.0f} s CPU", flush=True)
-    found = Parallel(n_jobs=args.jobs)(delayed(analysed)(case) for case in drawn)
-    rows = [line(case, diagnosis) for case, diagnosis in zip(drawn, found, strict=True)]
+    found, rows = [], []
+    for case, diagnosis in zip(drawn, Parallel(n_jobs=args.jobs, return_as="generator")(
+            delayed(analysed)(case) for case in drawn), strict=True):
+        found.append(diagnosis)
+        rows.append(line(case, diagnosis))
+        print(rows[-1], flush=True)
     defective = [case.right(item) for case, item in zip(drawn, found, strict=True) if case.family]
     sound = [case.right(item) for case, item in zip(drawn, found, strict=True) if not case.family]
     families = Counter(case.family for case in drawn if case.family)

@@ -44,7 +44,8 @@ class ClusterPart:
 
 @dataclass(frozen=True)
 class Contrast:
-    """The nearest workload without the loss: `change` in words, the number of structural moves, both its schedules."""
+    """The nearest workload without the cluster's loss: the change in words, how many structural moves it takes, and
+    both schedules of that workload."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -59,7 +60,7 @@ class Cluster:
     regret of its workloads, the cause's; `samples`: indices of the attributed workloads in it.
 
     `mixed`: no cause holds half of the regret, and no predicate parts the workloads by cause. `no_witness` says why
-    there is none.
+    there is none, `contrast` is None if no workload within three structural moves is without the cluster's loss.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 import numpy as np
 
@@ -28,8 +29,9 @@ from xplain.records import Attribution, Sample
 MOST_REQUESTS = 4
 DRAWS = 400  # workloads drawn if no sample loses for a cluster's reason
 CANDIDATES = 40  # samples tried, the worst first
-CONTRAST_MOVES = 2  # structural moves tried at most
-CONTRAST_TRIES = 4000
+STARTS = 4  # workloads that are reduced; the simplest result is the witness
+CONTRAST_MOVES = 3  # structural moves tried at most
+CONTRAST_TRIES = 2000
 SMALL_TOKENS = 24  # up to that many tokens in four requests every optimum is proved in milliseconds
 
 
@@ -71,34 +73,39 @@ def _with_witness(problem: ExactProblem, item: Cluster, samples: Sequence[Sample
     if item.kind in NOBODY:
         return replace(item, no_witness="no rule is to blame for this cluster's loss")
     cause = _Cause(item.kind, item.rule)
-    start = first_shown(problem, cause, samples, seed)
-    if start is None:
+    starts = list(islice(showing(problem, cause, samples, seed), STARTS))
+    if not starts:
         return replace(item, no_witness=f"no workload of at most {min(MOST_REQUESTS, problem.shape.requests)} requests "
                                         f"was found that loses {problem.threshold:.0%} for this reason "
                                         f"({CANDIDATES} samples and {DRAWS} draws tried)")
-    sample, workload = start
-    small = reduced(problem.bound, workload, problem.objective,
-                    lambda one: cause.shown(one, problem.threshold), problem.limits)
+    ends = [(reduced(problem.bound, workload, problem.objective, lambda one: cause.shown(one, problem.threshold),
+                     problem.limits), sample) for sample, workload in starts]
+    small, sample = min(ends, key=lambda end: size(end[0]))
     witness, _ = build_witness(problem.bound, small, problem.objective, problem.limits, sample,
                                (cause.kind, cause.rule))
     return replace(item, witness=witness, contrast=contrast(problem, small, cause, sample))
 
 
-def first_shown(problem: ExactProblem, cause: _Cause, samples: Sequence[Sample],
-                seed: int) -> tuple[int, Workload] | None:
-    """The first workload that shows the cause: the worst samples first, then draws; -1 is the number of a drawn one."""
+def showing(problem: ExactProblem, cause: _Cause, samples: Sequence[Sample],
+            seed: int) -> Iterator[tuple[int, Workload]]:
+    """Workloads that show the cause: the worst samples first, then draws; -1 is the number of a drawn one."""
     worst = sorted((item for item in samples if item.proved and item.relative_gap >= problem.threshold),
                    key=lambda item: (-item.relative_gap, item.index))
     rng = np.random.default_rng([seed, 32_452_843])
-    drawn = ((-1, problem.workload(problem.draw(rng))) for _ in range(DRAWS))
     known = ((item.index, problem.workload(item.point)) for item in worst[:CANDIDATES])
-    for source in (known, drawn):
-        for index, workload in source:
-            small = replace(workload, requests=workload.requests[:MOST_REQUESTS])
-            one = _attributed(problem.bound, small, problem.objective, problem.limits)
-            if cause.shown(one, problem.threshold):
-                return index, small
-    return None
+    drawn = ((-1, problem.workload(problem.draw(rng))) for _ in range(DRAWS))
+    for index, workload in chain(known, drawn):
+        small = replace(workload, requests=workload.requests[:MOST_REQUESTS])
+        if cause.shown(_attributed(problem.bound, small, problem.objective, problem.limits), problem.threshold):
+            yield index, small
+
+
+def size(workload: Workload) -> tuple[int, int, int, int, int]:
+    """How much there is to follow: requests, tokens, arrival times, the sum of arrivals, early exits."""
+    requests = workload.requests
+    arrivals = [request.arrival for request in requests]
+    early = sum(depth < workload.num_segments for request in requests for depth in request.depths)
+    return len(requests), workload.num_tokens, len(set(arrivals)), sum(arrivals), early
 
 
 def reduced(policy: BoundPolicy, workload: Workload, objective: Objective, keeps: Callable[[Attributed], bool],
@@ -120,8 +127,8 @@ def _attributed(policy: BoundPolicy, workload: Workload, objective: Objective, l
 
 
 def simpler(workload: Workload) -> Iterator[tuple[str, Workload]]:
-    """Moves that make a workload simpler, the largest first; each strictly lowers (requests, tokens, arrivals in all,
-    distinct arrivals, early exits) in this order, so that reducing ends."""
+    """Moves that make a workload simpler, the largest first. Each lowers the number of requests, of tokens, the sum of
+    arrivals or the number of early exits and raises none, so that reducing ends."""
     requests = workload.requests
     if any(request.arrival for request in requests):
         yield "all arrive at 0", replace(workload, requests=tuple(sorted(
@@ -129,6 +136,11 @@ def simpler(workload: Workload) -> Iterator[tuple[str, Workload]]:
     if len(requests) > 1:
         for index in range(len(requests)):
             yield f"without request {index}", replace(workload, requests=_without(requests, index))
+    for kept in range(1, max(request.output_tokens for request in requests)):
+        for what, part in (("first", slice(0, kept)), ("last", slice(-kept, None))):
+            if not any(request.prompt_tokens for request in requests):
+                yield f"only the {what} {kept} tokens of each request", replace(workload, requests=tuple(
+                    replace(request, depths=request.depths[part]) for request in requests))
     for index, request in enumerate(requests):
         for token in range(request.output_tokens if request.output_tokens > 1 else 0):
             depths = request.depths[:token] + request.depths[token + 1:]
@@ -149,7 +161,7 @@ def simpler(workload: Workload) -> Iterator[tuple[str, Workload]]:
 
 def contrast(problem: ExactProblem, workload: Workload, cause: _Cause, sample: int) -> Contrast | None:
     """The nearest workload on which the rule loses less than half of tau: fewest structural moves, then the smallest
-    gap. None if two moves do not do it.
+    gap. None if three moves do not do it.
 
     Moves: change a depth, shift an arrival by a step of the grid, add or drop a token, drop or copy a request.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -30,7 +31,7 @@ def _pair(seed: int) -> tuple[BoundPolicy, BoundPolicy, Workload, Random]:
 
 def test_blocks_sum_to_the_difference_however_they_are_cut() -> None:
     unexamined = 0
-    for seed in range(scaled(40, 500)):
+    for seed in range(scaled(20, 500)):
         policy, reference, workload, random = _pair(seed)
         objective = random.choice(OBJECTIVES)
         expected = (simulate(policy, workload).objective(objective)
@@ -42,13 +43,13 @@ def test_blocks_sum_to_the_difference_however_they_are_cut() -> None:
         assert sum(block.last - block.first for block in blocks if block.examined) <= examine
         for block in blocks:
             assert sum(part.ticks for part in block.parts) == block.ticks
-        assert all(one.last <= other.first for one, other in zip(blocks, blocks[1:], strict=False))
+        assert all(one.last <= other.first for one, other in pairwise(blocks))
         unexamined += any(not block.examined for block in blocks)
     assert unexamined > 5
 
 
 def test_opened_everywhere_it_is_the_attribution_step_by_step() -> None:
-    for seed in range(scaled(25, 300)):
+    for seed in range(scaled(12, 300)):
         policy, reference, workload, random = _pair(seed)
         objective = random.choice(OBJECTIVES)
         found, _ = attribute_blocks(policy, workload, objective, reference, every=1, examine=10**6)

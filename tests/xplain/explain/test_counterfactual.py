@@ -31,7 +31,7 @@ def carried_out(case: RegretCase, state: State, action: Action) -> State:
 
 def test_the_better_choice_is_better_by_what_rules_are_blamed_for() -> None:
     seen = Counter[Phase]()
-    for seed in range(scaled(60, 800)):
+    for seed in range(scaled(40, 800)):
         case = regret_case(seed)
         fresh = CostToGo(case.workload, case.policy.profile, case.policy.config, case.objective)
         for step in attributed(case).steps:
@@ -53,7 +53,7 @@ def test_the_better_choice_is_better_by_what_rules_are_blamed_for() -> None:
 
 def test_the_witness_tells_the_first_costly_decision() -> None:
     told = Counter[str]()
-    for seed in range(scaled(40, 300)):
+    for seed in range(scaled(20, 300)):
         case = regret_case(seed)
         witness, regret = build_witness(case.policy, case.workload, case.objective, Limits(), 3)
         first = next((step for step in regret.steps if step.regret), None)

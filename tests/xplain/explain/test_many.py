@@ -20,7 +20,7 @@ from xplain.problems.operating import Contender
 
 
 def test_the_same_as_one_by_one() -> None:
-    for seed in range(scaled(40, 400)):
+    for seed in range(scaled(20, 400)):
         case = regret_case(seed)
         found = attribute_many(case.policy, [case.workload], case.objective, samples=[7], region="R1")[0]
         assert found.attribution == summarise(attributed(case), 7, "R1", "clairvoyant")
