@@ -189,7 +189,7 @@ def _inserted(policy: BoundPolicy, suspect: Suspect, decisions: Sequence[Decisio
     """A new rule in front of the suspect that chooses what was better: where the suspect is wrong, or at a ramp from a
     number of exits on."""
     table = policy.policy
-    taken = {rule.name for rule in (*table.launch, *table.ramp)}
+    taken = {rule.name for rule in table.launch} | {rule.name for rule in table.ramp}
     name = next(name for name in (MENDED, *(f"{MENDED}_{k}" for k in range(len(taken)))) if name not in taken)
     for action in sorted({decision.better for decision in decisions if decision.better is not None}, key=_order):
         what = f"RUN({action.pool})" if action.kind == Kind.RUN else action.kind.name

@@ -44,7 +44,7 @@ def test_populations_hold_the_decisions_and_all_of_the_regret() -> None:
     for kind, rule in {(part.cause.kind, part.cause.rule) for item in found for decision in item.decisions
                        for part in decision.parts if part.cause.kind in ("fired", "missed")}:
         for site in ("launch", "consult", "ramp", "join"):
-            suspect = Suspect(site, kind, rule)  # type: ignore[arg-type]
+            suspect = Suspect(site, kind, rule)
             if rule not in ("consult", "join") and site in ("consult", "join"):
                 continue
             if rule in ("consult", "join") and site != rule:
