@@ -360,6 +360,8 @@ def cases(seed: int, defective: int, sound: int, *, tries: int = 400) -> tuple[l
         if len(good) < sound and random.random() < 0.5:
             good.append(Case(env, chosen))
             continue
+        if len(planted) == defective:
+            continue
         costly = []
         for case in defects(env, chosen, random):
             found, why = verified(case)
@@ -367,7 +369,7 @@ def cases(seed: int, defective: int, sound: int, *, tries: int = 400) -> tuple[l
             if found is not None:
                 costly.append(found)
         costly = [item for item in costly if counts[str(item.family)] < most or tries < 0]
-        if costly and len(planted) < defective:  # the rarest family first, so that all occur
+        if costly:  # the rarest family first, so that all occur
             rarest = min(costly, key=lambda item: (counts[str(item.family)], random.random()))
             counts[str(rarest.family)] += 1
             planted.append(rarest)
