@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import sympy
 
@@ -23,6 +24,8 @@ from drex_runtime.policies.text import atom_text, condition_text
 from drex_runtime.records.numbers import number_text
 
 Numbers = Mapping[str, Fraction | int]
+# Small workloads ask the same few conditions about the same few observations thousands of times; sympy is slow.
+_REMEMBERED = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,30 @@ class Offer:
 
 def parameters_of(policy: BoundPolicy, condition: Condition) -> tuple[str, ...]:
     """Parameters of the policy that occur in a condition."""
-    names = {item.name for item in condition.free_symbols}
+    names = names_in(condition)
     return tuple(item.name for item in policy.policy.parameters if item.name in names)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def names_in(condition: Condition) -> tuple[str, ...]:
+    """Names of variables and parameters in a condition, sorted."""
+    return tuple(sorted(item.name for item in condition.free_symbols))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def readable(condition: Condition) -> str:
+    """`condition_text`, remembered."""
+    return condition_text(condition)
+
+
+@lru_cache(maxsize=64)
+def _launch_names(num_segments: int) -> tuple[str, ...]:
+    return LaunchSpace(num_segments).names
 
 
 def launch_numbers(policy: BoundPolicy, view: Sequence[int], pool: int) -> dict[str, Fraction | int]:
     """Values of all names of a launch rule; family names are those of `pool` (if >= 2)."""
-    numbers: dict[str, Fraction | int] = dict(zip(LaunchSpace(policy.num_segments).names, view, strict=True))
+    numbers: dict[str, Fraction | int] = dict(zip(_launch_names(policy.num_segments), view, strict=True))
     numbers |= _parameters(policy, "pool", pool)
     if pool >= 2:
         for which, name in enumerate(POOL_NAMES):
@@ -82,8 +102,8 @@ def _parameters(policy: BoundPolicy, scope: str, index: int) -> dict[str, Fracti
 
 def given(condition: Condition, numbers: Numbers) -> str:
     """The values that made a condition hold: `batch = 2, exits = 1, art_factor = 0.45`."""
-    names = sorted(item.name for item in condition.free_symbols)
-    return ", ".join(f"{name} = {_short(Fraction(numbers[name]))}" for name in names) or "it has no condition"
+    shown = (f"{name} = {_short(Fraction(numbers[name]))}" for name in names_in(condition))
+    return ", ".join(shown) or "it has no condition"
 
 
 def _short(value: Fraction) -> str:
@@ -93,18 +113,28 @@ def _short(value: Fraction) -> str:
 
 def blame_missed(policy: BoundPolicy, offers: Sequence[Offer]) -> tuple[CauseKey, str]:
     """The earlier rule nearest to firing, with its false atom and that atom in numbers."""
-    best: tuple[float, CauseKey, str] | None = None
-    for offer in offers:
-        atoms = false_atoms(offer.condition, offer.numbers)
-        for atom in atoms or (sympy.false,):
-            key = CauseKey("missed", offer.rule, condition_text(atom),
-                           parameters_of(policy, atom))
-            distance = _distance(atom, offer.numbers)
-            if best is None or distance < best[0]:
-                best = (distance, key, atom_text(atom, offer.numbers))
-    if best is None:
+    atoms = [(offer, atom) for offer in offers for atom in _false_atoms(
+        offer.condition, tuple((name, offer.numbers[name]) for name in names_in(offer.condition)))]
+    if not atoms:
         raise ValueError("no offer to blame")
-    return best[1], best[2]
+    offer, atom = min(atoms, key=lambda found: found[1].distance)
+    return CauseKey("missed", offer.rule, readable(atom.condition), parameters_of(policy, atom.condition)), atom.text
+
+
+@dataclass(frozen=True, slots=True)
+class _Atom:
+    """A false comparison, in numbers, and how far it is from holding."""
+
+    condition: Condition
+    text: str
+    distance: float
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _false_atoms(condition: Condition, values: tuple[tuple[str, Fraction | int], ...]) -> tuple[_Atom, ...]:
+    numbers = dict(values)
+    atoms = false_atoms(condition, numbers) or (sympy.false,)
+    return tuple(_Atom(atom, atom_text(atom, numbers), _distance(atom, numbers)) for atom in atoms)
 
 
 def _distance(atom: sympy.Basic, numbers: Numbers) -> float:

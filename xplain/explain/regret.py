@@ -18,7 +18,6 @@ import sympy
 from drex_runtime.errors import PolicyError
 from drex_runtime.policies.bind import IDLE, PREFILL, BoundPolicy
 from drex_runtime.policies.expressions import Condition
-from drex_runtime.policies.text import condition_text
 from drex_runtime.records import Workload
 from drex_runtime.scheduling.state import Action, Kind, Objective, Phase, State
 from drex_runtime.simulator import Log, Machine, Run, Step, simulate
@@ -31,8 +30,10 @@ from xplain.explain.blame import (
     blame_missed,
     given,
     launch_numbers,
+    names_in,
     parameters_of,
     ramp_numbers,
+    readable,
 )
 from xplain.explain.values import Values, never_falling
 from xplain.records import Attribution, Cause
@@ -101,10 +102,10 @@ def attribute_run(policy: BoundPolicy, workload: Workload, objective: Objective,
         if regret == 0:
             parts: tuple[Part, ...] = ()
         elif index in chosen:
-            parts, better = _parts(policy, workload, values, step, before.upper, intervals[index + 1].upper)
+            parts, better = attribute_step(policy, workload, values, step, before.upper, intervals[index + 1].upper)
         else:
             kind = "gain" if regret < 0 else "unexamined"
-            parts = (Part(CauseKey(kind, _family(policy, step), "", ()), regret, ""),)
+            parts = (Part(CauseKey(kind, fired_rule(policy, step), "", ()), regret, ""),)
         found.append(StepRegret(index, step, before, regret, parts, better))
     total = sum(item.regret for item in found)
     if total != end - intervals[0].upper or any(sum(p.ticks for p in s.parts) != s.regret for s in found):
@@ -116,21 +117,24 @@ def attribute_run(policy: BoundPolicy, workload: Workload, objective: Objective,
 
 def summarise(result: RunRegret, sample: int, region: str, reference: str) -> Attribution:
     """Causes of a run, largest first; ticks sum to the gap."""
+    causes = totalled((part for step in result.steps for part in step.parts), result.total)
+    return Attribution(sample, region, reference, result.total, causes, result.exact, result.uncertainty,
+                       len(result.steps))
+
+
+def totalled(parts: Iterable[Part], total: int) -> tuple[Cause, ...]:
+    """Parts summed by cause, the largest first; shares are of `total` (0 if that is 0)."""
     ticks: dict[CauseKey, int] = {}
     counts: dict[CauseKey, int] = {}
     examples: dict[CauseKey, tuple[int, str]] = {}
-    for step in result.steps:
-        for part in step.parts:
-            ticks[part.cause] = ticks.get(part.cause, 0) + part.ticks
-            counts[part.cause] = counts.get(part.cause, 0) + 1
-            if part.ticks > examples.get(part.cause, (0, ""))[0]:
-                examples[part.cause] = (part.ticks, part.example)
-    causes = tuple(
-        Cause(key.kind, key.rule, key.atom, key.parameters, ticks[key], counts[key],
-              ticks[key] / result.total if result.total else 0.0, examples.get(key, (0, ""))[1])
-        for key in sorted(ticks, key=lambda key: -abs(ticks[key])))
-    return Attribution(sample, region, reference, result.total, causes, result.exact, result.uncertainty,
-                       len(result.steps))
+    for part in parts:
+        ticks[part.cause] = ticks.get(part.cause, 0) + part.ticks
+        counts[part.cause] = counts.get(part.cause, 0) + 1
+        if part.ticks > examples.get(part.cause, (0, ""))[0]:
+            examples[part.cause] = (part.ticks, part.example)
+    return tuple(Cause(key.kind, key.rule, key.atom, key.parameters, ticks[key], counts[key],
+                       ticks[key] / total if total else 0.0, examples.get(key, (0, ""))[1])
+                 for key in sorted(ticks, key=lambda key: -abs(ticks[key])))
 
 
 def _restored(policy: BoundPolicy, workload: Workload, state: State) -> Machine:
@@ -157,8 +161,12 @@ class _Alternative:
     more_rows: bool = False
 
 
-def _parts(policy: BoundPolicy, workload: Workload, values: Values, step: Step, before: int,
-           chosen: int) -> tuple[tuple[Part, ...], Action | None]:
+def attribute_step(policy: BoundPolicy, workload: Workload, values: Values, step: Step, before: int,
+                   chosen: int) -> tuple[tuple[Part, ...], Action | None]:
+    """Parts of a step's regret, which sum to chosen - before, and the best action of the table if it is better.
+
+    `before`, `chosen`: the value (upper end) of the step's state and of the one it leads to.
+    """
     alternatives = list(_alternatives(policy, workload, step))
     reached = values.values([after(policy, workload, step.state, item.action) for item in alternatives])
     # Nothing reaches less than the optimum: where that is an interval, its upper end stands for it on both sides.
@@ -179,7 +187,7 @@ def _parts(policy: BoundPolicy, workload: Workload, values: Values, step: Step, 
         parts.append(Part(key, best - wider, f"batch_limit = {policy.batch_limit} < {policy.config.batch_max}"))
     if wider != before:
         kind = "order" if wider > before else "gain"
-        parts.append(Part(CauseKey(kind, _family(policy, step), "", ()), wider - before, ""))
+        parts.append(Part(CauseKey(kind, fired_rule(policy, step), "", ()), wider - before, ""))
     return tuple(parts), better
 
 
@@ -191,7 +199,7 @@ def _blamed(policy: BoundPolicy, step: Step, cheapest: Sequence[_Alternative], t
         return Part(key, ticks, example)
     name, condition, numbers = _fired(policy, step)
     instead = cheapest[0].action.kind.name
-    key = CauseKey("fired", name, condition_text(condition) if condition.free_symbols else "",
+    key = CauseKey("fired", name, readable(condition) if names_in(condition) else "",
                    parameters_of(policy, condition))
     return Part(key, ticks, f"{given(condition, numbers)}; better: {instead}")
 
@@ -225,9 +233,9 @@ def _alternatives(policy: BoundPolicy, workload: Workload, step: Step) -> Iterab
 def _launch_alternatives(policy: BoundPolicy, workload: Workload, step: Step) -> Iterable[_Alternative]:
     machine = _restored(policy, workload, step.state)
     offers: dict[int, list[Offer]] = {target: [] for target in range(PREFILL, policy.num_segments + 1)}
+    numbers = {target: launch_numbers(policy, step.view, target) for target in {r.target for r in policy.rules.launch}}
     for position, rule in enumerate(policy.rules.launch):
-        numbers = launch_numbers(policy, step.view, rule.target)
-        offers.setdefault(rule.target, []).append(Offer(position, rule.name, rule.origin.when, numbers))
+        offers.setdefault(rule.target, []).append(Offer(position, rule.name, rule.origin.when, numbers[rule.target]))
     chosen = {Kind.PREFILL: PREFILL, Kind.IDLE: IDLE, Kind.RUN: step.action.pool}[step.action.kind]
     for target, rules in offers.items():
         if target >= 1 and machine.pools.size(target):
@@ -253,8 +261,11 @@ def _position(policy: BoundPolicy, step: Step) -> int:
     return 0
 
 
-def _family(policy: BoundPolicy, step: Step) -> str:
-    return _fired(policy, step)[0]
+def fired_rule(policy: BoundPolicy, step: Step) -> str:
+    """The table's name of the rule that decided: `consult` and `join` at those choices, `idle` if none held."""
+    if step.state.phase == Phase.DECIDE:
+        return next((rule.name for rule in policy.rules.launch if rule.label == step.rule), "idle")
+    return {Phase.CONSULT: "consult", Phase.JOIN: "join"}.get(step.state.phase, step.rule)
 
 
 def _fired(policy: BoundPolicy, step: Step) -> tuple[str, Condition, Numbers]:

@@ -46,7 +46,8 @@ def simplified(policy: BoundPolicy, workload: Workload, objective: Objective, li
     def relative_gap(candidate: Workload) -> float:
         interval = solve(candidate, policy.profile, policy.config, objective, limits=limits).interval
         value = simulate(policy, candidate).objective(objective)
-        return (value - interval.upper) / interval.upper if interval.proved else -1.0
+        # All can complete at 0 (prefills that cost nothing): no gap can be told as a share of that.
+        return (value - interval.upper) / interval.upper if interval.proved and interval.upper else -1.0
 
     best, current = relative_gap(workload), workload
     improved = True
@@ -75,13 +76,18 @@ def _smaller(workload: Workload) -> list[Workload]:
 
 
 def build_witness(policy: BoundPolicy, workload: Workload, objective: Objective, limits: Limits,
-                  sample: int) -> tuple[Witness, RunRegret]:
-    """Both timelines, the first costly decision and what would have been better there."""
+                  sample: int, cause: tuple[str, str] | None = None) -> tuple[Witness, RunRegret]:
+    """Both timelines, the first costly decision and what would have been better there.
+
+    `cause` = (kind, rule): the first decision that costs something for this reason, if there is one.
+    """
     values = ClairvoyantValues(workload, objective, CostToGo(workload, policy.profile, policy.config, objective,
                                                              limits=limits))
     regret = attribute_run(policy, workload, objective, values)
     result, optimum = optimal_run(policy, workload, objective, limits)
-    first = next((step for step in regret.steps if step.regret > 0), None)
+    costly = [step for step in regret.steps if step.regret > 0]
+    own = (step for step in costly if any((part.cause.kind, part.cause.rule) == cause for part in step.parts))
+    first = next(own, costly[0] if costly else None)
     first_text, counter_text = _costly(policy, first)
     gap = regret.run.objective(objective) - result.interval.upper
     requests = workload.requests
@@ -89,7 +95,8 @@ def build_witness(policy: BoundPolicy, workload: Workload, objective: Objective,
         sample, tuple(item.arrival for item in requests), tuple(item.prompt_tokens for item in requests),
         tuple(item.depths for item in requests), timeline(policy.policy.name, regret.run, objective),
         timeline("optimum" if result.interval.proved else "best schedule found", optimum, objective), gap,
-        gap / result.interval.upper, result.interval.proved, first_text, counter_text), regret
+        gap / result.interval.upper if result.interval.upper else 0.0, result.interval.proved, first_text,
+        counter_text), regret
 
 
 def describe_action(action: Action) -> str:
