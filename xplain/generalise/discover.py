@@ -1,7 +1,8 @@
 """Test the whole grammar on the instances set aside for searching; correct over everything tested.
 
-An interaction that another, stronger one explains is left out: of f and g that act together both orders are found, and
-whatever moves with g is found too. Source: Holm (1979).
+Half of the level goes to trends and steps, half to interactions, of which there are many more. An interaction that a
+stronger one explains is left out: of f and g that act together both orders are found, and whatever moves with g is
+found too. Source: Holm (1979), weighted.
 """
 
 from __future__ import annotations
@@ -10,72 +11,91 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xplain.generalise.hypotheses import Bench, Hypothesis
-from xplain.generalise.test import Null
+from xplain.generalise.effects import unexplained
+from xplain.generalise.hypotheses import FINE, Bench, Hypothesis, around
+from xplain.generalise.interactions import QUALITATIVE, sides
+from xplain.generalise.select import MAINS, Found, Selected, judged, select
 from xplain.regions.score import holm
 from xplain.regions.table import Floats
 
+HALVES = 2  # what a p-value is multiplied by because each half of the grammar has half of the level
+
 
 @dataclass(frozen=True)
-class Found:
-    """A tested hypothesis: sign and cut of its largest column, its p-value alone and corrected over all tests."""
+class Discovered:
+    """Main effects (see `Selected`; their p-values corrected over everything), all interactions, those to confirm."""
 
-    hypothesis: Hypothesis
-    sign: int
-    cut: float | None
-    p_value: float
-    corrected: float = 1.0
+    mains: Selected
+    interactions: tuple[Found, ...]
+    strongest: tuple[Found, ...]
 
-
-def grammar(names: tuple[str, ...]) -> list[Hypothesis]:
-    """Every hypothesis over these features."""
-    return [*(Hypothesis("trend", name) for name in names), *(Hypothesis("step", name) for name in names),
-            *(Hypothesis("interaction", name, other) for name in names for other in names if name != other)]
+    def smallest_p(self, feature: str) -> float:
+        """Of all tests about what the feature does, corrected."""
+        return min(found.corrected for found in (*self.mains.found[feature].values(), *self.interactions)
+                   if found.hypothesis.feature == feature)
 
 
-def most_permutations(tests: int, level: float) -> int:
+def num_tests(names: tuple[str, ...]) -> int:
+    """Hypotheses in the grammar over these features."""
+    return len(MAINS) * len(names) + len(names) * (len(names) - 1)
+
+
+def most_permutations(names: tuple[str, ...], level: float) -> int:
     """Enough that a single p-value can pass the correction four times over."""
-    return int(4 * max(1, tests) / level) + 1
+    tests = max(len(MAINS) * len(names), len(names) * (len(names) - 1), 1)
+    return int(4 * HALVES * tests / level) + 1
 
 
-def discover(bench: Bench) -> list[Found]:
-    """All hypotheses over the bench's features, in the order of `grammar`."""
-    tested = [found for name in bench.names for found in _mains(bench, name)]
-    order = {hypothesis: place for place, hypothesis in enumerate(grammar(bench.names))}
-    tested += [_tested(bench, hypothesis) for hypothesis in order if hypothesis.kind == "interaction"]
-    tested.sort(key=lambda found: order[found.hypothesis])
+def discover(bench: Bench, level: float) -> Discovered:
+    """Everything over the bench's features."""
+    mains = select(bench, level / HALVES)
+    mains = replace(mains, found={name: {kind: _weighted(found) for kind, found in by.items()}
+                                  for name, by in mains.found.items()})
+    given = bench.keeping(mains.kept)
+    null = given.null_of_interactions()
+    tested = [judged(given, Hypothesis("interaction", name, other), null)
+              for name in bench.names for other in bench.names if name != other]
     corrected = holm([found.p_value for found in tested])
-    return [replace(found, corrected=p) for found, p in zip(tested, corrected, strict=True)]
+    interactions = [_weighted(replace(found, corrected=p)) for found, p in zip(tested, corrected, strict=True)]
+    return Discovered(mains, tuple(interactions), tuple(_strongest(given, interactions, level)))
 
 
-def strongest_interactions(bench: Bench, tested: list[Found], level: float) -> list[Found]:
-    """Those that pass on their own, and beside those that passed before them (the smallest p-value first)."""
-    passing = sorted((found for found in tested if found.hypothesis.kind == "interaction" and found.corrected <= level),
-                     key=lambda found: found.p_value)
+def _strongest(bench: Bench, tested: list[Found], level: float) -> list[Found]:
+    """One per pair of features, if it passes on its own, and beside those that passed before it (largest first)."""
     kept, beside = list[Found](), list[Floats]()
-    for found in passing:
-        if kept:
-            null = bench.null(found.hypothesis, np.column_stack(beside))
-            again = null.test(bench.columns(found.hypothesis, np.array([found.cut])), found.sign)
-            if again.p_value * len(tested) > level:
+    for found in _one_per_pair(bench, [found for found in tested if found.corrected <= level]):
+        column = bench.columns(found.hypothesis, np.array([found.cut]))
+        if beside:
+            again = bench.null_of_interactions(np.column_stack(beside)).test(column, found.sign)
+            if again.p_value * len(tested) * HALVES > level:
                 continue
         kept.append(found)
-        beside.append(bench.columns(found.hypothesis, np.array([found.cut])))
+        beside.append(column)
     return kept
 
 
-def _mains(bench: Bench, name: str) -> list[Found]:
-    """Trend and step of one feature share their controls and permutations."""
-    null = bench.null(Hypothesis("trend", name))
-    return [_judged(bench, hypothesis, null) for hypothesis in (Hypothesis("trend", name), Hypothesis("step", name))]
+def _one_per_pair(bench: Bench, passing: list[Found]) -> list[Found]:
+    """If f acts differently where g <= c, then g acts differently where f is large or small: which of them is the
+    sentence? The one with an effect in one part only, or opposite ones, if just one of them is like that."""
+    pairs = dict[frozenset[str], list[Found]]()
+    for found in (_refined(bench, found) for found in passing):
+        pairs.setdefault(frozenset((found.hypothesis.feature, found.hypothesis.other)), []).append(found)
+
+    def worth(found: Found) -> tuple[bool, float]:
+        shown = sides(bench, found.hypothesis.feature, found.hypothesis.other, float(found.cut or 0.0))
+        return shown is not None and shown.kind in QUALITATIVE, found.size
+
+    best = [max(orders, key=worth) for orders in pairs.values()]
+    return sorted(best, key=lambda found: -found.size)
 
 
-def _tested(bench: Bench, hypothesis: Hypothesis) -> Found:
-    return _judged(bench, hypothesis, bench.null(hypothesis))
+def _refined(bench: Bench, found: Found) -> Found:
+    """With the best of many cuts; the p-value stays that of the test."""
+    at = bench.cuts(found.hypothesis, FINE)
+    feature, other = bench.column(found.hypothesis.feature), bench.column(found.hypothesis.other)
+    rest = unexplained(bench.response, lambda cut: around(feature, other, cut), at, bench.everything())
+    return replace(found, cut=float(at[rest.argmin()]))
 
 
-def _judged(bench: Bench, hypothesis: Hypothesis, null: Null) -> Found:
-    at = bench.cuts(hypothesis)
-    found = null.test(bench.columns(hypothesis, at))
-    return Found(hypothesis, 1 if found.statistic >= 0 else -1, float(at[found.column]) if len(at) else None,
-                 found.p_value)
+def _weighted(found: Found) -> Found:
+    return replace(found, corrected=min(1.0, HALVES * found.corrected))

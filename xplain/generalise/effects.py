@@ -7,16 +7,19 @@ Fisher (1921) interval of a correlation; Hansen (2000) interval of a threshold.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, t as student
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from xplain.generalise.controls import TINY, without
 from xplain.generalise.record import Estimate
 from xplain.regions.table import Floats
 
 CONFIDENCE = 0.95
+FEWEST_BESIDE = 4  # instances on either side of a cut
 HANSEN = 7.35  # 95 % quantile of the likelihood ratio of a threshold's place
 
 
@@ -60,19 +63,24 @@ def partial_correlation(response: Floats, column: Floats, span: Floats) -> Estim
     return Estimate(value, math.tanh(middle - half), math.tanh(middle + half))
 
 
-def threshold_range(response: Floats, column: Floats, span: Floats) -> tuple[float, float]:
-    """Between which values of the column a step of the response lies; every place that leaves two instances on each
-    side is tried."""
-    values = np.unique(column[np.isfinite(column)])
-    steps = (column[:, None] > values[None, :-1]).astype(np.float64)
-    upper = steps.sum(axis=0)
-    allowed = (upper >= 2) & (len(column) - upper >= 2)
-    left, aim = without(span, steps), without(span, response)
-    sizes = (left**2).sum(axis=0)
-    explained = np.where(allowed & (sizes > TINY), (left.T @ aim)**2 / np.maximum(sizes, TINY), 0.0)
-    rest = float(aim @ aim) - explained
-    least = float(rest.min())
-    within = np.flatnonzero(allowed & (len(response) * (rest - least) <= HANSEN * least + TINY))
-    if not len(within):
+def unexplained(response: Floats, columns: Callable[[float], Floats], cuts: Floats, span: Floats) -> Floats:
+    """By cut, the squares that the span and `columns(cut)` [instance, k] together leave of the response."""
+    aim = without(span, response)
+    found = []
+    for cut in cuts.tolist():
+        left = without(span, columns(cut))
+        found.append(float(((aim - left @ (np.linalg.pinv(left) @ aim))**2).sum()))
+    return np.array(found)
+
+
+def threshold_range(response: Floats, feature: Floats, columns: Callable[[float], Floats], span: Floats
+                    ) -> tuple[float, float]:
+    """Between which values of the feature a cut lies; every place that leaves some instances on each side is tried."""
+    values = np.unique(feature)
+    below = np.searchsorted(np.sort(feature), values, side="right")
+    allowed = np.flatnonzero((below >= FEWEST_BESIDE) & (len(feature) - below >= FEWEST_BESIDE))
+    if not len(allowed):
         return float(values[0]), float(values[-1])
+    rest = unexplained(response, columns, values[allowed], span)
+    within = allowed[len(response) * (rest - rest.min()) <= HANSEN * rest.min() + TINY]
     return float(values[within[0]]), float(values[within[-1] + 1])

@@ -11,14 +11,15 @@ from itertools import chain
 import numpy as np
 
 from drex_runtime.errors import InputError
-from xplain.generalise.confirm import Halves, choose, confirm, held_out_bench
-from xplain.generalise.discover import discover, grammar, most_permutations
+from xplain.generalise.confirm import Halves, choose, confirm
+from xplain.generalise.discover import discover, most_permutations, num_tests
 from xplain.generalise.family import I, InstanceFamily
 from xplain.generalise.hypotheses import Bench
 from xplain.generalise.notes import notes, unlooked
 from xplain.generalise.prepare import FEWEST, Prepared, prepared
 from xplain.generalise.record import Claim, FeatureNote, Generalisation
 from xplain.generalise.table import Drawn, aligned, draw, results
+from xplain.generalise.test import Shuffles
 from xplain.generalise.words import Words
 
 LEVEL = 0.05
@@ -62,16 +63,19 @@ def generalised(search: Drawn, held_out: Drawn, words: Words, *, seed: int, leve
 
 def _looked(one: Drawn, other: Drawn, ready: Prepared, words: Words, seed: int, level: float
             ) -> tuple[tuple[Claim, ...], tuple[FeatureNote, ...], int]:
-    tests = len(grammar(ready.names))
-    search = Bench(one, ready.names, (seed, 1), most_permutations(tests, level))
-    tested = discover(search)
-    chosen = choose(search, tested, seed, level)
-    held = held_out_bench(Bench(other, ready.names, (seed, 2), 0), len(chosen.candidates), level)
+    names = ready.names
+    bench = Bench(one, names, Shuffles(len(one), (seed, 1)), most_permutations(names, level))
+    found = discover(bench, level)
+    kept = found.mains.kept
+    search = bench.keeping(kept)
+    chosen = choose(search, found, seed, level)
+    most = int(4 * max(1, len(chosen.candidates)) / level) + 1
+    held = Bench(other, names, Shuffles(len(other), (seed, 2)), most, kept)
     both = Drawn(one.names, np.concatenate([one.values, other.values]),
                  np.concatenate([one.response, other.response]))
-    halves = Halves(search, held, Bench(both, ready.names, (seed, 3), 0))
+    halves = Halves(search, held, Bench(both, names, Shuffles(len(both), (seed, 3)), kept=kept))
     claims = confirm(halves, chosen, level, words, ready.same)
-    return claims, notes(one.names, ready, halves, tested, chosen, claims, level, words), tests
+    return claims, notes(one.names, ready, halves, found, chosen, claims, level, words), num_tests(names)
 
 
 def _impossible(search: Drawn, held_out: Drawn, ready: Prepared, words: Words) -> str:

@@ -7,7 +7,7 @@ from scipy.stats import norm
 
 from xplain.generalise.confirm import Chosen, Halves
 from xplain.generalise.controls import scores
-from xplain.generalise.discover import Found
+from xplain.generalise.discover import Discovered
 from xplain.generalise.effects import partial_correlation
 from xplain.generalise.hypotheses import Bench
 from xplain.generalise.prepare import Prepared
@@ -15,10 +15,8 @@ from xplain.generalise.record import Claim, Estimate, FeatureNote, Status
 from xplain.generalise.words import Words, interval
 from xplain.regions.table import Floats
 
-TIED = 0.3  # rank correlation from which a claimed feature can be what explains another
 
-
-def notes(names: tuple[str, ...], ready: Prepared, halves: Halves, tested: list[Found], chosen: Chosen,
+def notes(names: tuple[str, ...], ready: Prepared, halves: Halves, discovered: Discovered, chosen: Chosen,
           claims: tuple[Claim, ...], level: float, words: Words) -> tuple[FeatureNote, ...]:
     """In the order of the family."""
     found = []
@@ -27,7 +25,7 @@ def notes(names: tuple[str, ...], ready: Prepared, halves: Halves, tested: list[
             status, text = ready.unfit[name]
             found.append(_note(name, words, status, text))
         else:
-            found.append(_tested(name, halves, tested, chosen, claims, level, words))
+            found.append(_tested(name, halves, discovered, chosen, claims, level, words))
     return tuple(found)
 
 
@@ -36,18 +34,18 @@ def unlooked(names: tuple[str, ...], ready: Prepared, words: Words, why: str) ->
     return tuple(_note(name, words, *ready.unfit.get(name, ("undefined", why))) for name in names)
 
 
-def _tested(name: str, halves: Halves, tested: list[Found], chosen: Chosen, claims: tuple[Claim, ...], level: float,
+def _tested(name: str, halves: Halves, discovered: Discovered, chosen: Chosen, claims: tuple[Claim, ...], level: float,
             words: Words) -> FeatureNote:
     held = halves.held_out
     column = scores(held.column(name))
     alone = float(held.response @ column) / len(held)
     partial = partial_correlation(held.response, column, held.others(name))
-    p = min(each.corrected for each in tested if name == each.hypothesis.feature)
-    status, text = _status(name, halves, tested, chosen, claims, level, partial)
+    p = discovered.smallest_p(name)
+    status, text = _status(name, halves, discovered, chosen, claims, level, partial)
     return FeatureNote(name, *words.describe(name), status, text, alone, partial, p)
 
 
-def _status(name: str, halves: Halves, tested: list[Found], chosen: Chosen, claims: tuple[Claim, ...], level: float,
+def _status(name: str, halves: Halves, discovered: Discovered, chosen: Chosen, claims: tuple[Claim, ...], level: float,
             partial: Estimate) -> tuple[Status, str]:
     if any(claim.feature == name for claim in claims):
         return "claimed", "claimed"
@@ -55,14 +53,17 @@ def _status(name: str, halves: Halves, tested: list[Found], chosen: Chosen, clai
         return "in an interaction", "decides where another feature matters"
     if name in chosen.turning:
         return "not monotone", "the gap changes with it, but neither rises nor falls throughout"
+    rival = discovered.mains.rivals.get(name)
+    if rival is not None:
+        return "inseparable", f"moves with the gap, but cannot be told apart from {rival} here"
     if any(found.hypothesis.feature == name for found in chosen.candidates):
         return "not confirmed", "found when searching, not confirmed on held-out instances"
     if _matters_alone(halves.search, name, level):
-        claimed = [claim.feature for claim in claims if _tied(halves.search, name, claim.feature) >= TIED]
-        if claimed:
-            by = max(claimed, key=lambda other: _tied(halves.search, name, other))
+        kept = [other for other in discovered.mains.kept if other != name]
+        if kept:
+            by = max(kept, key=lambda other: _tied(halves.search, name, other))
             return "explained by others", f"moves with the gap, but not where {by} is held fixed"
-        return "inseparable", "moves with the gap, but cannot be told apart from the other features here"
+        return "not confirmed", "moves with the gap by itself, but not surely enough among so many tests"
     return "no effect found", f"partial rank correlation {interval(partial)}"
 
 

@@ -19,8 +19,8 @@ SCHEMA = "xplain-generalisation/1"
 Split = Literal["search", "held-out"]
 Direction = Literal["increasing", "decreasing"]
 ClaimKind = Literal["trend", "threshold", "only-where", "reversed", "stronger-where"]
-Status = Literal["claimed", "in an interaction", "no effect found", "explained by others", "inseparable", "not monotone",
-                 "not confirmed", "constant", "duplicate", "undefined"]
+Status = Literal["claimed", "in an interaction", "no effect found", "explained by others", "inseparable",
+                 "not monotone", "not confirmed", "constant", "duplicate", "undefined"]
 
 
 @dataclass(frozen=True)

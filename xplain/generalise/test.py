@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from xplain.generalise.controls import without
@@ -33,11 +34,26 @@ class Tested:
     p_value: float
 
 
+class Shuffles:
+    """Permutations of `count` instances, made as they are asked for, the same for every test that shares them."""
+
+    def __init__(self, count: int, seed: tuple[int, ...]) -> None:
+        self._count, self._seed = count, seed
+        self._made: list[NDArray[np.int64]] = []
+
+    def chunk(self, number: int) -> NDArray[np.int64]:
+        """[permutation, instance]."""
+        while len(self._made) <= number:
+            rng = np.random.default_rng([*self._seed, len(self._made)])
+            self._made.append(rng.permuted(np.tile(np.arange(self._count), (CHUNK, 1)), axis=1))
+        return self._made[number]
+
+
 class Null:
     """A response (scores) under given controls: tests columns against it. `most`: permutations at most."""
 
-    def __init__(self, response: Floats, span: Floats, seed: tuple[int, ...], most: int) -> None:
-        self.span, self._seed, self._most = span, seed, most
+    def __init__(self, response: Floats, span: Floats, shuffles: Shuffles, most: int) -> None:
+        self.span, self._shuffles, self._most = span, shuffles, most
         self.residual = without(span, response)
         self.free = len(response) - span.shape[1]
         self._kept: list[Floats] = []
@@ -46,9 +62,7 @@ class Null:
         """Columns [instance, column]. `sign` +1 or -1: one-sided, only that direction counts."""
         if self.free < 2 or not columns.shape[1]:
             return Tested(0.0, 0, 1.0)
-        left = without(self.span, columns)
-        says = np.linalg.norm(left, axis=0) > VANISHES * np.linalg.norm(columns - columns.mean(axis=0), axis=0)
-        left = np.where(says, left, 0.0)
+        left = self._freed(columns)
         observed = self._statistics(left, self.residual[:, None])[:, 0]
         sized = _sized(observed, sign)
         best = int(sized.argmax())
@@ -57,8 +71,14 @@ class Null:
             return Tested(float(observed[best]), best, 1.0)
         normal = float(student.sf(found, self.free)) * (1 if sign else 2)
         if normal > CLEARLY_NOT:  # with several columns the p-value is larger still
-            return Tested(float(observed[best]), best, min(1.0, normal * int(says.sum())))
+            return Tested(float(observed[best]), best, min(1.0, normal * columns.shape[1]))
         return Tested(float(observed[best]), best, self._permuted(left, found, sign))
+
+    def _freed(self, columns: Floats) -> Floats:
+        """What the controls leave of the columns; nothing of those that they explain."""
+        left = without(self.span, columns)
+        says = np.linalg.norm(left, axis=0) > VANISHES * np.linalg.norm(columns - columns.mean(axis=0), axis=0)
+        return np.where(says, left, 0.0)
 
     def _permuted(self, left: Floats, found: float, sign: int) -> float:
         reached = done = 0
@@ -71,12 +91,10 @@ class Null:
         return (reached + 1) / (done + 1)
 
     def _chunks(self) -> Iterator[Floats]:
-        """Permuted residuals, freed of the controls again; the same ones for every test."""
+        """Permuted residuals, freed of the controls again."""
         for number in range(-(-self._most // CHUNK)):
             if number == len(self._kept):
-                rng = np.random.default_rng([*self._seed, number])
-                order = rng.permuted(np.tile(np.arange(len(self.residual)), (CHUNK, 1)), axis=1)
-                self._kept.append(without(self.span, self.residual[order].T))
+                self._kept.append(without(self.span, self.residual[self._shuffles.chunk(number)].T))
             yield self._kept[number]
 
     def _statistics(self, left: Floats, residuals: Floats) -> Floats:

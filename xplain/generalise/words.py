@@ -55,7 +55,8 @@ class Words:
     def _figures(self, claim: Claim) -> str:
         found = [self._effect(claim)]
         if claim.cut_range is not None:
-            found.append(f"the place lies between {_number(claim.cut_range[0])} and {_number(claim.cut_range[1])} "
+            what = "the place" if claim.where is None else f"the bound on {self.meaning(claim.where.feature)}"
+            found.append(f"{what} lies between {_number(claim.cut_range[0])} and {_number(claim.cut_range[1])} "
                          f"({PERCENT} %, all instances)")
         found.append(f"partial rank correlation {_interval(claim.rank)}")
         found.append(f"other features held fixed, on {claim.held_out} held-out {self.noun} "
@@ -98,5 +99,5 @@ def _number(value: float) -> str:
 
 def _singular(unit: str) -> str:
     if not unit:
-        return "1"
+        return "unit"
     return unit[:-1] if unit.endswith("s") and not unit.endswith("ss") and len(unit) > 2 else unit
