@@ -84,6 +84,8 @@ def _main(halves: Halves, found: Found, p: float) -> Claim | None:
     step = found.hypothesis.kind == "step"
     tested = held.columns(found.hypothesis, _at(found))
     effect = slopes(held.drawn.response, tested if step else column[:, None], span).of((1.0,))
+    if effect.value * found.sign <= 0:
+        return None  # shown by the ranks only: the response itself says otherwise
     claim = Claim("threshold" if step else "trend", name, _direction(found.sign), effect,
                   partial_correlation(held.response, tested[:, 0], span), found.corrected, p, len(held), "")
     if not step:

@@ -46,8 +46,11 @@ def sides(bench: Bench, name: str, other: str, cut: float) -> Sides | None:
         return None
     here, there = ((1.0, 0.0), (0.0, 1.0)) if inside else ((0.0, 1.0), (1.0, 0.0))
     sign = 1 if (below if inside else above).value > 0 else -1
+    effect = raw.of(here)
+    if effect.value * sign <= 0 or (kind == "stronger-where" and not effect.excludes(0.0)):
+        return None  # shown by the ranks only: the response itself says otherwise, or nothing
     rank = partial_correlation(bench.response, np.where(low if inside else ~low, own, 0.0), span)
-    return Sides(kind, Predicate(other, "<=" if inside else ">", cut), sign, raw.of(here), raw.of(there), rank)
+    return Sides(kind, Predicate(other, "<=" if inside else ">", cut), sign, effect, raw.of(there), rank)
 
 
 def filled(column: Floats) -> Floats:

@@ -41,7 +41,7 @@ def _tested(name: str, halves: Halves, discovered: Discovered, chosen: Chosen, c
     alone = float(held.response @ column) / len(held)
     partial = partial_correlation(held.response, column, held.others(name))
     p = discovered.smallest_p(name)
-    status, text = _status(name, halves, discovered, chosen, claims, level, partial)
+    status, text = _status(name, halves, discovered, chosen, claims, level, partial, words)
     return FeatureNote(name, *words.describe(name), status, text, alone, partial, p)
 
 
@@ -55,14 +55,14 @@ def _status(name: str, halves: Halves, discovered: Discovered, chosen: Chosen, c
         return "not monotone", "the gap changes with it, but neither rises nor falls throughout"
     rival = discovered.mains.rivals.get(name)
     if rival is not None:
-        return "inseparable", f"moves with the gap, but cannot be told apart from {rival} here"
+        return "inseparable", f"moves with the gap, but cannot be told apart from {words.meaning(rival)} here"
     if any(found.hypothesis.feature == name for found in chosen.candidates):
         return "not confirmed", "found when searching, not confirmed on held-out instances"
     if _matters_alone(halves.search, name, level):
         kept = [other for other in discovered.mains.kept if other != name]
         if kept:
             by = max(kept, key=lambda other: _tied(halves.search, name, other))
-            return "explained by others", f"moves with the gap, but not where {by} is held fixed"
+            return "explained by others", f"moves with the gap, but not where {words.meaning(by)} is held fixed"
         return "not confirmed", "moves with the gap by itself, but not surely enough among so many tests"
     return "no effect found", f"partial rank correlation {interval(partial)}"
 

@@ -121,8 +121,9 @@ class Generalisation:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a verifier says of a conjunction. `holds`: None if it cannot tell. `rate`: P(bad | conjunction), if that is
-    what was counted. `evidence`: proved (every workload inside) or statistical (a sample of them)."""
+    """What a verifier says of a conjunction. `holds`: None if it cannot tell. `evidence`: proved (every workload
+    inside) or statistical (a sample of them). `rate`: of a sample P(bad | conjunction); of a proof the share of all
+    workloads that fit."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 

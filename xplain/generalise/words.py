@@ -32,11 +32,11 @@ class Words:
 
     def _statement(self, claim: Claim) -> str:
         meaning, up = self.meaning(claim.feature), claim.direction == "increasing"
-        verb, opposite = ("grows", "shrinks") if up else ("shrinks", "grows")
+        verb, opposite = ("grows", "falls") if up else ("falls", "grows")
         if claim.kind == "threshold" and claim.cut is not None:
             place = _number(claim.cut) + self._unit_of(claim.feature)
             return f"the gap is {'larger' if up else 'smaller'} where {meaning} is above {place}"
-        trend = f"the gap {verb} with {meaning}" if up else f"the gap shrinks as {meaning} grows"
+        trend = f"the gap {verb} with {meaning}"
         if claim.where is None:
             return trend
         where = self.condition(claim.where)
