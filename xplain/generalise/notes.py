@@ -46,7 +46,7 @@ def _tested(name: str, halves: Halves, discovered: Discovered, chosen: Chosen, c
 
 
 def _status(name: str, halves: Halves, discovered: Discovered, chosen: Chosen, claims: tuple[Claim, ...], level: float,
-            partial: Estimate) -> tuple[Status, str]:
+            partial: Estimate, words: Words) -> tuple[Status, str]:
     if any(claim.feature == name for claim in claims):
         return "claimed", "claimed"
     if any(claim.where is not None and claim.where.feature == name for claim in claims):
