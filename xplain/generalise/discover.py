@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from xplain.generalise.controls import MOST_DEGREE, basis, scores
 from xplain.generalise.effects import unexplained
 from xplain.generalise.hypotheses import FINE, Bench, Hypothesis, around
 from xplain.generalise.interactions import QUALITATIVE, sides
@@ -69,9 +70,25 @@ def _strongest(bench: Bench, tested: list[Found], level: float) -> list[Found]:
             again = bench.null_of_interactions(np.column_stack(beside)).test(column, found.sign)
             if again.p_value * len(tested) * HALVES > level:
                 continue
-        kept.append(found)
-        beside.append(column)
+        if not _rivalled(bench, found, column, level / HALVES):
+            kept.append(found)
+            beside.append(column)
     return kept
+
+
+def _rivalled(bench: Bench, found: Found, column: Floats, level: float) -> bool:
+    """Whether some third feature in the place of either would do as well (what moves with g decides like g), or a bend
+    in one of the two alone."""
+    names = found.hypothesis.feature, found.hypothesis.other
+    bends = [basis(bench.column(name), MOST_DEGREE) for name in names]
+    own = [scores(bench.column(name)) for name in names]
+    for name in bench.names:
+        if name not in names:
+            third = scores(bench.column(name))
+            null = bench.null_of_interactions(np.column_stack([*bends, *(each * third for each in own)]))
+            if null.test(column, found.sign).p_value > level:
+                return True
+    return False
 
 
 def _one_per_pair(bench: Bench, passing: list[Found]) -> list[Found]:

@@ -16,7 +16,7 @@ import networkx as nx
 import numpy as np
 
 from drex_runtime.errors import InputError, LimitError
-from xplain.flow.demand_pinning import Link, Topology, optimal, pinned
+from xplain.flow.demand_pinning import Link, Topology, optimal, paths, pinned
 from xplain.flow.topology import Pair
 from xplain.generalise.family import NOT_DEFINED
 
@@ -57,13 +57,12 @@ class Pinning:
 
 @dataclass(frozen=True)
 class DemandPinningFamily:
-    """`core` nodes and `links` among them; `demands` beside the pinned one. Response: by `effort` drawn demands, the
-    mean or the largest gap in unmet demand, in units. Raises InputError."""
+    """`core` nodes and `links` (both ways) among them; a demand from end to end of each, both ways, beside the pinned
+    one. Response: over `effort` drawn demands, the mean or the largest gap in unmet demand, in units. InputError."""
 
     core: int = 12
     links: int = 15
     lengths: tuple[int, ...] = (2, 3, 4, 5, 6)
-    demands: int = 12
     threshold: int = 50
     effort: int = 8
     statistic: str = "mean"
@@ -74,11 +73,12 @@ class DemandPinningFamily:
         if not self.core - 1 <= self.links <= self.core * (self.core - 1) // 2 or self.core < 3:
             raise InputError(self.name, "links", self.links, f"{self.core - 1} to {self.core * (self.core - 1) // 2}, "
                              f"for {self.core} nodes (at least 3)")
-        if not self.lengths or min(self.lengths) < 1 or max(self.lengths) >= self.core:
-            raise InputError(self.name, "lengths", self.lengths, f"lengths from 1 to {self.core - 1}")
+        if not self.lengths or min(self.lengths) < 2 or max(self.lengths) >= self.core:
+            raise InputError(self.name, "lengths", self.lengths, f"lengths from 2 (1 has a demand already) to "
+                             f"{self.core - 1}")
         if self.statistic not in ("mean", "largest"):
             raise InputError(self.name, "statistic", self.statistic, "mean or largest")
-        for field, value in (("demands", self.demands), ("threshold", self.threshold), ("effort", self.effort)):
+        for field, value in (("threshold", self.threshold), ("effort", self.effort)):
             if value < 1:
                 raise InputError(self.name, field, value, "at least 1")
 
@@ -129,7 +129,7 @@ class DemandPinningFamily:
         whole = instance.topology.graph.to_undirected(as_view=True)
         core = whole.subgraph([node for node in whole if node not in instance.annex])
         annex = whole.subgraph(instance.annex)
-        path = nx.shortest_path(whole, *instance.small)
+        (path,) = paths(instance.topology, instance.small, 1)  # the one that is pinned
         labels = instance.labels
         return {"length": len(path) - 1, "nodes": len(whole), "links": whole.number_of_edges(),
                 "capacity": float(np.mean([amount for *_, amount in core.edges.data("capacity")])),
