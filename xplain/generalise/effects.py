@@ -25,29 +25,32 @@ HANSEN = 7.35  # 95 % quantile of the likelihood ratio of a threshold's place
 
 @dataclass(frozen=True)
 class Slopes:
-    """Coefficients of some columns, their covariance, degrees of freedom."""
+    """Coefficients of some columns and their covariance, both in units of `scale` (huge responses overflow when
+    squared); degrees of freedom."""
 
     values: Floats
     covariance: Floats
     free: int
+    scale: float
 
     def of(self, weights: tuple[float, ...]) -> Estimate:
         """A weighted sum of coefficients with its interval."""
         by = np.array(weights)
         value = float(by @ self.values)
         half = float(student.ppf((1 + CONFIDENCE) / 2, self.free)) * math.sqrt(max(0.0, by @ self.covariance @ by))
-        return Estimate(value, value - half, value + half)
+        return Estimate(value * self.scale, (value - half) * self.scale, (value + half) * self.scale)
 
 
 def slopes(response: Floats, columns: Floats, span: Floats) -> Slopes:
     """Least squares of the response on columns [instance, k], with an orthonormal span held fixed."""
-    left, aim = without(span, columns), without(span, response)
+    tall, wide = (float(np.abs(each).max()) or 1.0 for each in (response, columns))
+    left, aim = without(span, columns / wide), without(span, response / tall)
     inverse = np.linalg.pinv(left.T @ left)
     values = inverse @ (left.T @ aim)
     leverage = (span**2).sum(axis=1) + np.einsum("ij,jk,ik->i", left, inverse, left)
     weighted = left * ((aim - left @ values) / np.maximum(1 - leverage, TINY))[:, None]
     free = max(1, len(response) - span.shape[1] - columns.shape[1])
-    return Slopes(np.asarray(values), np.asarray(inverse @ (weighted.T @ weighted) @ inverse), free)
+    return Slopes(np.asarray(values), np.asarray(inverse @ (weighted.T @ weighted) @ inverse), free, tall / wide)
 
 
 def partial_correlation(response: Floats, column: Floats, span: Floats) -> Estimate:
