@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -27,15 +28,17 @@ from xplain.records import Evidence, Predicate, Rate
 
 
 class CertifiedVerifier:
-    """Every workload of the problem's space that fits the description has a gap of at least `least` ticks.
+    """Every workload of the problem's space that fits the description has a gap of at least `least` ticks more than
+    `relative` times what the benchmark takes.
 
     `method`: `enumerate` (one survey serves all descriptions) or `smt` (a query each; only against a policy). `grid`:
     ticks in which features count arrivals. `seconds`: for the survey, or for each query. Raises LimitError.
     """
 
-    def __init__(self, problem: GapProblem, least: int, *, grid: int, method: Method = "enumerate",
-                 seconds: float = 120.0) -> None:
-        self.problem, self.least, self.grid, self._method, self._seconds = problem, least, grid, method, seconds
+    def __init__(self, problem: GapProblem, least: int, *, grid: int, relative: Fraction = Fraction(0),
+                 method: Method = "enumerate", seconds: float = 120.0) -> None:
+        self.problem, self.least, self.relative, self.grid = problem, least, relative, grid
+        self._method, self._seconds = method, seconds
         self.shape = shape_of(problem.space, grid)
         self._deadline = time.monotonic() + seconds
         self.survey = Survey(problem, self._deadline) if method == "enumerate" else None
@@ -43,7 +46,7 @@ class CertifiedVerifier:
     def __call__(self, conditions: Conditions) -> Checked:
         """Proved, refuted by a workload, or unknown."""
         where = Where("inside", (tuple(map(self._condition, conditions)),)) if conditions else Where()
-        claim = Claim(self.problem, "at-least", self.least, where, grid=self.grid)
+        claim = Claim(self.problem, "at-least", self.least, where, self.relative, self.grid)
         try:
             if self.survey is None:
                 verdict = decide(claim, self._method, self._seconds)
@@ -83,7 +86,8 @@ class CertifiedVerifier:
         """A workload with the largest gap: where to start. InputError without a survey."""
         if self.survey is None:
             raise InputError("loosen", "method", self._method, "enumerate, to find a workload to start from")
-        row = self.survey.worst(Claim(self.problem, "at-most", 0, grid=self.grid), self._deadline)
+        claim = Claim(self.problem, "at-most", 0, relative=self.relative, grid=self.grid)
+        row = self.survey.worst(claim, self._deadline)
         if row is None:
             raise InputError("loosen", "space", 0, "at least one workload")
         return self.survey.workload(row)

@@ -52,7 +52,8 @@ def generalised(search: Drawn, held_out: Drawn, words: Words, *, seed: int, leve
     one, other = search.answered, held_out.answered
     ready = prepared(one, other)
     why = _impossible(search, held_out, ready, words)
-    claims, found, tests = (), unlooked(search.names, ready, words, "not tested"), 0
+    claims: tuple[Claim, ...] = ()
+    found, tests = unlooked(search.names, ready, words, "not tested"), 0
     if not why:
         claims, found, tests = _looked(one, other, ready, words, seed, level)
     instances = tuple(chain(results(search, "search"), results(held_out, "held-out")))

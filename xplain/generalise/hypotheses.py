@@ -10,7 +10,7 @@ import numpy as np
 from xplain.generalise.controls import SHARE, controls, orthonormal, scores
 from xplain.generalise.table import Drawn
 from xplain.generalise.test import Null, Shuffles
-from xplain.regions.table import Floats
+from xplain.regions.table import Floats, Mask
 
 Kind = Literal["trend", "step", "interaction"]
 MOST_CUTS = {"step": 19, "interaction": 5}
@@ -131,7 +131,6 @@ def around(feature: Floats, other: Floats, cut: float) -> Floats:
     return np.column_stack([interaction_column(feature, other, cut), (other > cut).astype(np.float64)])
 
 
-def _within(column: Floats, side: Floats) -> Floats:
+def _within(column: Floats, inside: Mask) -> Floats:
     """The column on one side, around its mean there: a step between the sides is no part of it."""
-    inside = np.asarray(side, dtype=np.bool_)
     return np.where(inside, column - column[inside].mean(), 0.0) if inside.any() else np.zeros(len(column))

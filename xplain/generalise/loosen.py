@@ -38,7 +38,7 @@ def loosen(start: Conditions, values: Mapping[str, Sequence[float]], verify: Ver
     if first.holds is not True:
         return Loosened(start, None, first, (), f"not even the start keeps it: {promise} ({first.text})")
     search = _Search(verify, say)
-    found = _moved(search, _dropped(search, start), values)
+    found: Conditions | None = _moved(search, _dropped(search, start), values)
     accepted = [start, *(trial.predicates for trial in search.trials if trial.checked.holds)]
     final = next((trial.checked for trial in reversed(search.trials) if trial.predicates == found), first)
     if confirm is not None:

@@ -98,28 +98,6 @@ class FeatureNote:
 
 
 @dataclass(frozen=True)
-class Generalisation:
-    """Everything `generalise` found; `verdict` in one line, `limits` of what it means."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    family: str
-    noun: str
-    response: str
-    unit: str
-    seed: int
-    level: float
-    searched: int
-    held_out: int
-    tests: int
-    claims: tuple[Claim, ...]
-    features: tuple[FeatureNote, ...]
-    verdict: str
-    limits: tuple[str, ...]
-    instances: tuple[InstanceResult, ...] = ()
-
-
-@dataclass(frozen=True)
 class Checked:
     """What a verifier says of a conjunction. `holds`: None if it cannot tell. `evidence`: proved (every workload
     inside) or statistical (a sample of them). `rate`: of a sample P(bad | conjunction); of a proof the share of all
@@ -156,6 +134,30 @@ class Loosened:
     final: Checked
     trials: tuple[Trial, ...]
     sentence: str
+
+
+@dataclass(frozen=True)
+class Generalisation:
+    """Everything `generalise` found; `verdict` in one line, `limits` of what it means. `loosened`: descriptions of
+    workloads that lose, of one configuration (see `loosen`)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    family: str
+    noun: str
+    response: str
+    unit: str
+    seed: int
+    level: float
+    searched: int
+    held_out: int
+    tests: int
+    claims: tuple[Claim, ...]
+    features: tuple[FeatureNote, ...]
+    verdict: str
+    limits: tuple[str, ...]
+    instances: tuple[InstanceResult, ...] = ()
+    loosened: tuple[Loosened, ...] = ()
 
 
 _ADAPTER = TypeAdapter(Generalisation)

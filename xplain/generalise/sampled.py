@@ -17,7 +17,7 @@ from xplain.generalise.loosen import LOOKS, Conditions
 from xplain.generalise.record import Checked
 from xplain.problems.interface import Problem
 from xplain.records import Evidence, Rate, Sample
-from xplain.regions.table import Floats, tabulate
+from xplain.regions.table import tabulate
 
 FEWEST_INSIDE = 20  # samples that fit a description below which nothing is said
 
@@ -59,10 +59,13 @@ def pool(problem: Problem, count: int, seed: int, *, fresh: bool = False) -> lis
     return [problem.evaluate(problem.draw(rng), index, "held-out" if fresh else "random") for index in range(count)]
 
 
-def values_of(samples: Sequence[Sample], features: Sequence[str], most: int = 32) -> Mapping[str, Floats]:
+def values_of(samples: Sequence[Sample], features: Sequence[str], most: int = 32
+              ) -> Mapping[str, Sequence[float]]:
     """Where bounds may lie: the values that occur, thinned out evenly."""
-    def of(feature: str) -> Floats:
+    def of(feature: str) -> list[float]:
         distinct = np.unique([sample.features[feature] for sample in samples])
-        return distinct if len(distinct) <= most else distinct[np.linspace(0, len(distinct) - 1, most).astype(int)]
+        if len(distinct) > most:
+            distinct = distinct[np.linspace(0, len(distinct) - 1, most).astype(int)]
+        return [float(value) for value in distinct]
 
     return {feature: of(feature) for feature in features}

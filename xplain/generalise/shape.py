@@ -39,7 +39,7 @@ def shape_of(bench: Bench, name: str, seed: int, level: float) -> Judged:
         return Judged("turns")
     if not len(at):
         return Judged("trend")
-    line, cubic = own[:, None], legvander(own, 3)[:, 1:]
+    line, cubic = own[:, None], np.asarray(legvander(own, 3)[:, 1:], np.float64)
     steps = (column[:, None] > at[None, :]).astype(np.float64)
     aim = without(span, bench.response)
     errors = _errors(aim, [without(span, each) for each in (line, cubic)], without(span, steps), seed)

@@ -73,8 +73,9 @@ class Words:
         return f"{_interval(claim.effect)}{per} there, {_interval(claim.elsewhere)} elsewhere"
 
     def _unit_of(self, feature: str) -> str:
-        unit = self.describe(feature)[1]
-        return f" {unit}" if unit else ""
+        """Left out where the meaning says it: "the number of rows is above 4"."""
+        meaning, unit = self.describe(feature)
+        return f" {unit}" if unit and unit not in meaning.split() else ""
 
     def _same(self, same: tuple[str, ...]) -> str:
         return f" (or {' or '.join(map(self.meaning, same))}: here they move as one)" if same else ""

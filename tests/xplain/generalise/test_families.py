@@ -96,8 +96,8 @@ def test_an_unrelated_family_draws_features_and_responses_apart() -> None:
 @pytest.mark.parametrize(("family", "field"), [
     (lambda: DemandPinningFamily(links=3), "links"), (lambda: DemandPinningFamily(lengths=(1,)), "lengths"),
     (lambda: DemandPinningFamily(statistic="median"), "statistic"), (lambda: DemandPinningFamily(effort=0), "effort"),
-    (lambda: FirstFitFamily(most_balls=3), "most_balls"), (lambda: EESchedulingFamily(most_requests=9), "most_requests"),
-    (lambda: EESchedulingFamily(tokens=0), "tokens")])
+    (lambda: FirstFitFamily(most_balls=3), "most_balls"), (lambda: EESchedulingFamily(tokens=0), "tokens"),
+    (lambda: EESchedulingFamily(most_requests=9), "most_requests")])
 def test_impossible_families_are_refused_by_field(family: object, field: str) -> None:
     with pytest.raises(InputError, match=field):
         family()  # type: ignore[operator]

@@ -34,7 +34,7 @@ def bounded(**limits: float) -> Verify:
 
 
 def test_what_is_not_needed_goes_and_the_rest_moves_as_far_as_it_can() -> None:
-    start = tuple(Predicate(name, "<=", 2.0) for name in "xyz") + (Predicate("y", ">", 0.0),)
+    start = (*(Predicate(name, "<=", 2.0) for name in "xyz"), Predicate("y", ">", 0.0))
     found = loosen(start, VALUES, bounded(x=7, z=2), promise="it holds")
     assert found.predicates == (Predicate("x", "<=", 7.0), Predicate("z", "<=", 2.0))
     assert found.sentence == "where x <= 7 and z <= 2: it holds (proved: by definition)"
@@ -98,7 +98,8 @@ def test_losing_workloads_are_described_by_proof_and_no_bound_could_go() -> None
         further = [value for value in verifier.values(names)[each.feature]
                    if (value > each.bound if each.relation == "<=" else value < each.bound)]
         for value in further:
-            assert (gaps[inside((*found[:at], Predicate(each.feature, each.relation, value), *found[at + 1:]))] < 1).any()
+            moved = Predicate(each.feature, each.relation, value)
+            assert (gaps[inside((*found[:at], moved, *found[at + 1:]))] < 1).any()
 
 
 @pytest.mark.slow
