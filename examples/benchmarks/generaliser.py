@@ -1,4 +1,4 @@
-"""What does the generaliser say of the three problems, what does it say where nothing is true, and how long does it take?
+"""What does the generaliser say of the three problems, what where nothing is true, and how long does it take?
 
 Per family: what is claimed, and every feature with what became of it. Demand pinning over several seeds: is the length
 of the pinned demand's shortest path claimed, is any decoy? Null runs: the same features with shuffled responses; every
@@ -52,7 +52,8 @@ def reported(found: Generalisation, seconds: float) -> Iterator[str]:
 
 def nulls(found: Generalisation, family: InstanceFamily[Any], runs: int) -> tuple[int, float]:
     """How many runs on shuffled responses claim anything; seconds."""
-    search, held_out, began = drawn_of(found.instances, "search"), drawn_of(found.instances, "held-out"), time.monotonic()
+    search, held_out = drawn_of(found.instances, "search"), drawn_of(found.instances, "held-out")
+    began = time.monotonic()
     claimed = sum(bool(generalised(shuffled(search, 2 * run), shuffled(held_out, 2 * run + 1), words_of(family),
                                    seed=run).claims) for run in range(runs))
     return claimed, time.monotonic() - began
@@ -94,7 +95,8 @@ def loosening() -> Iterator[str]:
         yield (f"- by proof, from {len(found.start)} conditions, {len(found.trials)} looser ones tried, "
                f"{time.monotonic() - began:.1f} s: {found.sentence}")
         began = time.monotonic()
-        by_samples = sampled(exact_problem(subject, profile, "total-completion", 0.05, 4, 3), subject, count=800, seed=0)
+        problem = exact_problem(subject, profile, "total-completion", 0.05, 4, 3)
+        by_samples = sampled(problem, subject, count=800, seed=0)
         says = "no significant region to start from" if by_samples is None else (
             f"from {len(by_samples.start)} conditions, {len(by_samples.trials)} tried: {by_samples.sentence}")
         yield f"- by samples at 4 x 3, {time.monotonic() - began:.1f} s: {says}"

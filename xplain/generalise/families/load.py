@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,15 @@ _USER_ERRORS = (SyntaxError, ImportError, NameError, AttributeError, TypeError, 
 def load_family(subject: str, *, policy: str = "drex", effort: int | None = None) -> InstanceFamily[Any]:
     """The family `subject`: one of NAMES, or `file.py:NAME` (this executes the file), NAME being a family or a function
     without arguments that returns one. `policy`: of ee-scheduling. `effort`: inputs per instance. Raises InputError."""
-    effort_of = {} if effort is None else {"effort": effort}
+    shipped: DemandPinningFamily | FirstFitFamily | EESchedulingFamily | None = None
     if subject == "demand-pinning":
-        return DemandPinningFamily(**effort_of)
-    if subject in ("first-fit", "first-fit-decreasing"):
-        return FirstFitFamily(decreasing=subject != "first-fit", **effort_of)
-    if subject == "ee-scheduling":
-        return EESchedulingFamily(policy, table=load_policy(policy), **effort_of)
+        shipped = DemandPinningFamily()
+    elif subject in ("first-fit", "first-fit-decreasing"):
+        shipped = FirstFitFamily(decreasing=subject != "first-fit")
+    elif subject == "ee-scheduling":
+        shipped = EESchedulingFamily(policy, table=load_policy(policy))
+    if shipped is not None:
+        return shipped if effort is None else replace(shipped, effort=effort)
     path, _, name = subject.rpartition(":")
     if path.endswith(".py") and name:
         if effort is not None:
