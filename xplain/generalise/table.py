@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -42,12 +43,14 @@ class Drawn:
 
 
 def draw(family: InstanceFamily[I], split: Split, count: int, seed: int, jobs: int) -> Drawn:
-    """`count` instances with their responses. Threads: evaluations mostly wait for compiled code."""
+    """`count` instances with their responses. Threads: evaluations mostly wait for compiled code. Raises InputError for
+    features and responses that are no numbers."""
     def one(number: int) -> tuple[dict[str, float], float]:
         key = [seed, 15_485_863 + SPLITS.index(split), number]
         instance = family.draw(np.random.default_rng(key))
-        features = {name: _number(value) for name, value in family.features(instance).items()}
-        return features, _number(family.respond(instance, int(np.random.SeedSequence([*key, 1]).generate_state(1)[0])))
+        features = {name: _number(value, family.name, name) for name, value in family.features(instance).items()}
+        response = family.respond(instance, int(np.random.SeedSequence([*key, 1]).generate_state(1)[0]))
+        return features, _number(response, family.name, "response")
 
     if jobs == 1:
         found = [one(number) for number in range(count)]
@@ -90,8 +93,10 @@ def drawn_of(instances: Sequence[InstanceResult], split: Split) -> Drawn:
     return Drawn(names, np.array(values, np.float64).reshape(len(found), len(names)), np.array(responses))
 
 
-def _number(value: float) -> float:
-    """Infinite is as little defined as NaN: nothing can be said about "one more" of it."""
+def _number(value: object, family: str, field: str) -> float:
+    """Infinite is as little defined as NaN: nothing can be said about "one more" of it. InputError for no number."""
+    if not isinstance(value, SupportsFloat):
+        raise InputError(family, field, value, "a number")
     number = float(value)
     return number if np.isfinite(number) else NOT_DEFINED
 

@@ -96,3 +96,20 @@ def test_impossible_requests_are_refused_by_name(change: dict[str, float]) -> No
     wish: dict[str, float] = {"instances": 9, "held_out": 9, "seed": 0, **change}
     with pytest.raises(InputError, match=next(iter(change))):
         generalise(Synthetic(uniform("f"), lambda x: 0.0), **wish)  # type: ignore[arg-type]
+
+
+def test_what_is_no_number_is_refused_by_name() -> None:
+    def make(rng: np.random.Generator) -> Features:
+        return {"f": "large"}  # type: ignore[dict-item]
+
+    with pytest.raises(InputError, match="f = large"):
+        generalise(Synthetic(make, lambda x: 0.0), instances=9, held_out=9, seed=0)
+
+
+def test_truth_values_and_whole_numbers_are_numbers() -> None:
+    def make(rng: np.random.Generator) -> Features:
+        return {"flag": bool(rng.integers(0, 2)), "count": int(rng.integers(0, 5)), "a": np.float32(rng.uniform())}
+
+    result = generalise(Synthetic(make, lambda x: 4.0 * x["flag"]), instances=60, held_out=60, seed=0)
+    (claim,) = result.claims
+    assert (claim.kind, claim.feature, claim.cut) == ("threshold", "flag", 0.0)
