@@ -108,7 +108,7 @@ def test_what_is_no_number_is_refused_by_name() -> None:
 
 def test_truth_values_and_whole_numbers_are_numbers() -> None:
     def make(rng: np.random.Generator) -> Features:
-        return {"flag": bool(rng.integers(0, 2)), "count": int(rng.integers(0, 5)), "a": float(np.float32(rng.uniform()))}
+        return {"flag": bool(rng.integers(0, 2)), "count": int(rng.integers(0, 5)), "a": rng.uniform()}
 
     result = generalise(Synthetic(make, lambda x: 4.0 * x["flag"]), instances=60, held_out=60, seed=0)
     (claim,) = result.claims
