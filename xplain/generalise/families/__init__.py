@@ -1,0 +1,1 @@
+"""Shipped families of instances, one per problem."""
