@@ -1,4 +1,4 @@
-"""Interleaved rounds: every contestant once per round, in a shuffled order, so that drift of the machine hits all alike.
+"""Interleaved rounds: every contestant once a round, in a shuffled order, so that drift of the machine hits all alike.
 
 Ratios are taken within a round; a table shows their median with the smallest and largest, and an interval for it.
 """

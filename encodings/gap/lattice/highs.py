@@ -56,7 +56,7 @@ def solve_with_highs(model: GapModel, seconds: float | None, note: Note) -> Solv
     if not claims:
         return last
     if len(claims) == 1:
-        return replace(best, upper=claims[0].upper, status="time limit in the second run, which is to confirm the first")
+        return replace(best, upper=claims[0].upper, status="time limit in the second run, which confirms the first")
     told = ", ".join(str(each.upper) for each in claims)
     return replace(best, upper=None, status=f"contradicts itself (optima {told}): nothing is proved; use CP-SAT")
 
