@@ -1,0 +1,110 @@
+"""Proposals for regions: one interface, two methods. What they propose is judged by the same code (see `find`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from xplain.problems.interface import Problem
+from xplain.records import Sample
+from xplain.regions.box import Box
+from xplain.regions.options import Options
+from xplain.regions.record import Linear
+from xplain.regions.refine import Sorted, Worth, climb, minimal, rounded
+from xplain.regions.table import Mask, Table
+from xplain.regions.tree import leaves
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What proposals are made from: the problem, the samples of the search and the same as a table."""
+
+    problem: Problem
+    samples: Sequence[Sample]
+    table: Table
+    linear: tuple[Linear, ...]
+    threshold: float
+    options: Options
+    seed: int
+    columns: Sorted
+
+    @property
+    def terms(self) -> tuple[int, ...]:
+        """Per feature of the table: of how many it is the sum."""
+        known = {each.name: sum(int(abs(c)) for _, c in each.terms) for each in self.linear}
+        return tuple(known.get(name, 1) for name in self.table.names)
+
+    def worth(self, taken: Mask, target: float) -> Worth:
+        """What boxes are worth at a target, beyond the samples that earlier regions hold."""
+        bad = float(self.table.weights[self.table.bad & ~taken].sum())
+        price = max(self.options.price * bad, min(self.options.least_price, bad / 10))
+        return Worth(self.table, taken, target, price * (1 - target), self.columns, self.terms)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A box, the precision aimed at, and the precision that every one of its predicates is needed for."""
+
+    box: Box
+    target: float
+    floor: float
+
+
+class Proposer(Protocol):
+    """Proposes one region after the other."""
+
+    @property
+    def evaluations(self) -> int:
+        """Inputs evaluated so far."""
+        ...
+
+    def propose(self, before: Sequence[Box], taken: Mask) -> Proposal | None:
+        """The next region beyond those `before`, which hold the samples `taken`; None if there is nothing to find."""
+        ...
+
+
+class Refine:
+    """The better method: leaves of shallow trees, each refined to the best box there is around it."""
+
+    evaluations = 0
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+
+    def propose(self, before: Sequence[Box], taken: Mask) -> Proposal | None:
+        """The best box on the samples that no region holds yet, for the highest precision that is reached."""
+        ground, options, table = self.ground, self.ground.options, self.ground.table
+        remaining = table.where(~taken)
+        if not table.names or not remaining.bad.any() or len(remaining) < 2 * options.support:
+            return None
+        starts = [Box.everything(len(table.names)), *leaves(remaining, ground.threshold, ground.seed + len(before))]
+        highest = options.targets[0]
+        for target in options.targets:
+            if target <= remaining.bad_share and target != highest:
+                return None  # a region must be worse than the rest, not merely bad
+            worth = ground.worth(taken, target)
+            promising = sorted(starts, key=worth.of, reverse=True)[:options.starts]
+            box, value = max((climb(start, worth) for start in promising), key=lambda found: found[1])
+            if value <= 0 or int((box.inside(table.values) & ~taken).sum()) < options.support:
+                continue
+            proposal = stated(box, worth, options.slack)
+            return proposal if proposal.box.size or worth.precision(proposal.box) >= highest else None
+        return None
+
+
+def stated(box: Box, worth: Worth, slack: float, *, refit: bool = True) -> Proposal:
+    """The box as it is put to a person: with the fewest predicates at (nearly) the same precision, bounds fitted to
+    those that are left if `refit`, and rounded."""
+    reached = worth.precision(box)
+    floor = max(min(worth.target, reached), reached - slack)
+    box = minimal(box, worth, floor)
+    if refit:
+        bounded = [k for k in range(len(box.lows)) if np.isfinite(box.lows[k]) or np.isfinite(box.highs[k])]
+        box, _ = climb(box, worth, bounded)
+    box = rounded(box, worth)
+    # Rounding may have cost a little; a predicate is kept only if the precision without it is below the floor.
+    floor = min(floor, worth.precision(box))
+    return Proposal(minimal(box, worth, floor), worth.target, floor)
