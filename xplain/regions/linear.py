@@ -20,7 +20,7 @@ from xplain.regions.table import Floats, Mask, Table
 
 LIKE = 20.0
 KEPT = 40
-ALL_UP_TO = 40  # with so few sums in all, none is left out
+ALL_UP_TO = 60  # with so few sums in all, none is left out
 EXTENDED = 12
 SCREENED = 1500
 CHUNK = 500

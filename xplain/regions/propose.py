@@ -13,9 +13,11 @@ from xplain.records import Sample
 from xplain.regions.box import Box
 from xplain.regions.options import Options
 from xplain.regions.record import Linear
-from xplain.regions.refine import Sorted, Worth, climb, minimal, rounded
+from xplain.regions.refine import Sorted, Worth, climb, minimal, rounded, shaken
 from xplain.regions.table import Mask, Table
 from xplain.regions.tree import leaves
+
+PATIENCE = 8
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Ground:
     def worth(self, taken: Mask, target: float) -> Worth:
         """What boxes are worth at a target, beyond the samples that earlier regions hold."""
         bad = float(self.table.weights[self.table.bad & ~taken].sum())
-        price = max(self.options.price * bad, min(self.options.least_price, bad / 10))
-        return Worth(self.table, taken, target, price * (1 - target), self.columns, self.terms)
+        price = max(self.options.price * bad * (1 - target), min(self.options.least_price, bad / 10) * target)
+        return Worth(self.table, taken, target, price, self.columns, self.terms)
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,21 @@ class Refine:
                 return None  # a region must be worse than the rest, not merely bad
             worth = ground.worth(taken, target)
             promising = sorted(starts, key=worth.of, reverse=True)[:options.starts]
+            promising.append(self._patient(taken, remaining.bad_share, target))
             box, value = max((climb(start, worth) for start in promising), key=lambda found: found[1])
+            box, value = shaken(box, value, worth)
             if value <= 0 or int((box.inside(table.values) & ~taken).sum()) < options.support:
                 continue
             proposal = stated(box, worth, options.slack)
             return proposal if proposal.box.size or worth.precision(proposal.box) >= highest else None
         return None
+
+    def _patient(self, taken: Mask, share: float, target: float) -> Box:
+        """From everything, aiming higher little by little: a box that shrinks keeps more than one that grows."""
+        box = Box.everything(len(self.ground.table.names))
+        for step in range(1, PATIENCE):
+            box, _ = climb(box, self.ground.worth(taken, share + (target - share) * step / PATIENCE))
+        return box
 
 
 def stated(box: Box, worth: Worth, slack: float, *, refit: bool = True) -> Proposal:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +111,25 @@ def climb(box: Box, worth: Worth, features: Iterable[int] | None = None) -> tupl
         misses = misses + outside[:, k]
         size[k] = float(math.isfinite(low)) + float(math.isfinite(high))
     return box, worth.of(box)
+
+
+def shaken(box: Box, value: float, worth: Worth) -> tuple[Box, float]:
+    """Out of a local optimum: let go of each bounded feature in turn, and of each two; let the others make up for it,
+    then climb again."""
+    while True:
+        bounded = [k for k in range(len(box.lows)) if math.isfinite(box.lows[k]) or math.isfinite(box.highs[k])]
+        better = None
+        for dropped in (*combinations(bounded, 1), *combinations(bounded, 2)):
+            freed = box
+            for k in dropped:
+                freed = freed.with_bound(k, "low", -math.inf).with_bound(k, "high", math.inf)
+            others = [k for k in range(len(box.lows)) if k not in dropped]
+            found, reached = climb(climb(freed, worth, others)[0], worth)
+            if reached > value + LEAST:
+                better, value = found, reached
+        if better is None:
+            return box, value
+        box = better
 
 
 def _interval(gains: Floats, feature: int, worth: Worth) -> tuple[float, float, float]:
