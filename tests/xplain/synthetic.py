@@ -74,14 +74,15 @@ DEPTH = 0.14  # relative gap inside a planted bad region
 def planted(shape: str, seed: int, dimensions: int = 6) -> Response:
     """A bad region of a known shape over two of the dimensions; which two and where is drawn from the seed.
 
-    `two boxes`: apart from each other. `half-space`: a x + b y > c with (a, b) = (1, 1) or (1, -1). `tilted`: the same
+    `two boxes`: apart from each other, at opposite or neighbouring corners. `half-space`: a x + b y > c with (a, b) = (1, 1) or (1, -1). `tilted`: the same
     with a slope between 1/3 and 3. `L`: a square without one of its corners. Each holds 10 to 45 % of the cube.
     """
     rng = np.random.default_rng((seed, 41))
     x, y = (f"x{k}" for k in rng.permutation(np.arange(1, dimensions + 1))[:2])
     if shape == "two boxes":
-        left, right = rng.uniform(0.25, 0.45, 2), rng.uniform(0.55, 0.75, 2)
-        return lambda p: DEPTH * ((p[x] <= left[0] and p[y] <= left[1]) or (p[x] > right[0] and p[y] > right[1]))
+        left, right, opposite = rng.uniform(0.25, 0.45, 2), rng.uniform(0.55, 0.75, 2), rng.random() < 0.5
+        return lambda p: DEPTH * ((p[x] <= left[0] and p[y] <= left[1]) or (
+            p[x] > right[0] and (p[y] > right[1]) == opposite))
     if shape in ("half-space", "tilted"):
         slope = 1.0 if shape == "half-space" else float(np.tan(rng.uniform(np.arctan(1 / 3), np.arctan(3))))
         sign = float(rng.choice((-1, 1)))

@@ -1,12 +1,13 @@
 """Sums and differences of features: a cut that is oblique in single features is one predicate over their sum.
 
 Built where the problem offers none. Only like features are added: the same unit, spreads within a factor of 20.
-All pairs are formed (also with one side doubled), and triples with every choice of signs from the promising pairs and
+All pairs are formed (also with one side doubled, the best ones with other slopes), and triples with every choice of signs from the promising pairs and
 features; those are kept that tell bad samples from others better than their own parts do, the best first.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, product
@@ -24,6 +25,9 @@ ALL_UP_TO = 60  # with so few sums in all, none is left out
 EXTENDED = 12
 SCREENED = 1500
 CHUNK = 500
+FITTED, CLEARLY = 6, 0.01
+SLOPES = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 3.0, 3.5, 4.0,
+          5.0)
 Terms = tuple[tuple[int, float], ...]
 
 
@@ -39,6 +43,7 @@ def linear_features(problem: Problem, table: Table, most_terms: int) -> tuple[Li
     single = {k: float(_separation(values[:, [k]], bad, weights)[0]) for k in base}
     pairs = [terms for a, b in combinations(base, 2) if _like(problem, table, a, b) for terms in _pairs(a, b)]
     scored = _scored(pairs, single, values, bad, weights)
+    scored |= _fitted(scored, single, values, bad, weights)
     if most_terms >= 3:
         triples = _triples(problem, table, base, scored)
         scored |= _scored(triples, single, values, bad, weights)
@@ -88,6 +93,23 @@ def _triples(problem: Problem, table: Table, base: Sequence[int], pairs: Mapping
     for three in combinations(sorted(named), 3):
         if all(_like(problem, table, a, b) for a, b in combinations(three, 2)):
             found += [tuple(zip(three, (1.0, *signs), strict=True)) for signs in product((1.0, -1.0), repeat=2)]
+    return found
+
+
+def _fitted(pairs: Mapping[Terms, float], single: Mapping[int, float], values: Floats, bad: Mask,
+            weights: Floats) -> dict[Terms, float]:
+    """The best pairs with other coefficients, where these tell bad samples from others clearly better."""
+    best = dict[tuple[int, int], Terms]()
+    for terms in sorted(pairs, key=lambda terms: (-pairs[terms], terms)):
+        best.setdefault((terms[0][0], terms[1][0]), terms)
+    found = dict[Terms, float]()
+    for terms in list(best.values())[:FITTED]:
+        (a, _), (b, second) = terms
+        sloped: list[Terms] = [((a, 1.0), (b, math.copysign(slope, second))) for slope in SLOPES]
+        scored = _scored(sloped, single, values, bad, weights)
+        top = max(scored, key=lambda each: (scored[each], each))
+        if scored[top] > pairs[terms] + CLEARLY:
+            found[top] = scored[top]
     return found
 
 

@@ -35,8 +35,8 @@ class Ground:
 
     @property
     def terms(self) -> tuple[int, ...]:
-        """Per feature of the table: of how many it is the sum."""
-        known = {each.name: sum(int(abs(c)) for _, c in each.terms) for each in self.linear}
+        """Per feature of the table: of how many it is the sum, one more if some count for more or less than once."""
+        known = {each.name: len(each.terms) + any(abs(c) != 1 for _, c in each.terms) for each in self.linear}
         return tuple(known.get(name, 1) for name in self.table.names)
 
     def worth(self, taken: Mask, target: float) -> Worth:
@@ -69,40 +69,76 @@ class Proposer(Protocol):
 
 
 class Refine:
-    """The better method: leaves of shallow trees, each refined to the best box there is around it."""
+    """The better method: leaves of shallow trees, and a box that shrinks patiently, each refined to the best box there
+    is around it.
+
+    Where sums of features were formed, regions are sought with and without them: a sum often gets most of a bad region
+    with one predicate where two boxes would have got all of it. The set of regions that is worth more is proposed.
+    """
 
     evaluations = 0
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
+        self._plan: list[Proposal] | None = None
 
     def propose(self, before: Sequence[Box], taken: Mask) -> Proposal | None:
+        """The next of the set of regions that was found best on the samples of the search."""
+        if self._plan is None:
+            plain = [k for k, terms in enumerate(self.ground.terms) if terms == 1]
+            every = list(range(len(self.ground.terms)))
+            plans = [self._planned(features) for features in ([plain, every] if len(plain) < len(every) else [every])]
+            self._plan = max(plans, key=self._together)
+        return self._plan[len(before)] if len(before) < len(self._plan) else None
+
+    def _planned(self, features: Sequence[int]) -> list[Proposal]:
+        """Regions over some of the features, one after the other."""
+        table, plan = self.ground.table, list[Proposal]()
+        taken: Mask = np.zeros(len(table), dtype=bool)
+        while len(plan) < self.ground.options.max_regions:
+            proposal = self._next(features, taken, len(plan))
+            if proposal is None:
+                break
+            plan.append(proposal)
+            taken |= proposal.box.inside(table.values)
+        return plan
+
+    def _together(self, plan: Sequence[Proposal]) -> float:
+        """What the regions are worth together at even odds, where precision and coverage count alike."""
+        table = self.ground.table
+        worth = self.ground.worth(np.zeros(len(table), dtype=bool), 0.5)
+        held: Mask = np.zeros(len(table), dtype=bool)
+        for proposal in plan:
+            held |= proposal.box.inside(table.values)
+        return float(worth.gains[held].sum()) - sum(worth.cost(proposal.box) for proposal in plan)
+
+    def _next(self, features: Sequence[int], taken: Mask, number: int) -> Proposal | None:
         """The best box on the samples that no region holds yet, for the highest precision that is reached."""
         ground, options, table = self.ground, self.ground.options, self.ground.table
         remaining = table.where(~taken)
-        if not table.names or not remaining.bad.any() or len(remaining) < 2 * options.support:
+        if not features or not remaining.bad.any() or len(remaining) < 2 * options.support:
             return None
-        starts = [Box.everything(len(table.names)), *leaves(remaining, ground.threshold, ground.seed + len(before))]
+        starts = [Box.everything(len(table.names)), *leaves(remaining, ground.threshold, ground.seed + number, features)]
         highest = options.targets[0]
         for target in options.targets:
             if target <= remaining.bad_share and target != highest:
                 return None  # a region must be worse than the rest, not merely bad
             worth = ground.worth(taken, target)
             promising = sorted(starts, key=worth.of, reverse=True)[:options.starts]
-            promising.append(self._patient(taken, remaining.bad_share, target))
-            box, value = max((climb(start, worth) for start in promising), key=lambda found: found[1])
-            box, value = shaken(box, value, worth)
+            promising.append(self._patient(features, taken, remaining.bad_share, target))
+            box, value = max((climb(start, worth, features) for start in promising), key=lambda found: found[1])
+            box, value = shaken(box, value, worth, features)
             if value <= 0 or int((box.inside(table.values) & ~taken).sum()) < options.support:
                 continue
             proposal = stated(box, worth, options.slack)
             return proposal if proposal.box.size or worth.precision(proposal.box) >= highest else None
         return None
 
-    def _patient(self, taken: Mask, share: float, target: float) -> Box:
+    def _patient(self, features: Sequence[int], taken: Mask, share: float, target: float) -> Box:
         """From everything, aiming higher little by little: a box that shrinks keeps more than one that grows."""
         box = Box.everything(len(self.ground.table.names))
         for step in range(1, PATIENCE):
-            box, _ = climb(box, self.ground.worth(taken, share + (target - share) * step / PATIENCE))
+            box, _ = climb(box, self.ground.worth(taken, share + (target - share) * step / PATIENCE), features)
         return box
 
 

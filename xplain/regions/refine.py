@@ -10,7 +10,7 @@ Cost: columns are sorted once per table; a step is O(samples * features).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -19,30 +19,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xplain.regions.box import Box
+from xplain.regions.intervals import best_intervals
 from xplain.regions.table import Floats, Mask, Table
 
 STEPS = 60
 OVERLAP = 0.5
 LEAST = 1e-9
 DEARER = 0.1  # a predicate over a sum costs this much more per further term: the plainer of two equals is taken
-ROUNDING = 0.25  # of a predicate's price: what a rounder bound may cost
-DIGITS = 4
+ROUNDING = 0.002  # share of the bad samples that a rounder bound may cost
+DIGITS = 7
+TELLING = 20  # units of a round number per gap, from which on it is no chance
 
 
 @dataclass(frozen=True)
 class Sorted:
-    """The columns of a table in order. `cuts` per feature: places after which the value rises."""
+    """The columns of a table in order: rows [feature, place], and their values."""
 
     order: NDArray[np.int64]
-    cuts: tuple[NDArray[np.int64], ...]
     values: Floats
 
     @staticmethod
     def of(table: Table) -> Sorted:
         """Sort every column once."""
-        order = np.argsort(table.values, axis=0, kind="stable").T.copy()
-        values = np.take_along_axis(table.values.T, order, axis=1)
-        return Sorted(order, tuple(np.flatnonzero(row[1:] > row[:-1]) for row in values), values)
+        order = np.ascontiguousarray(np.argsort(table.values, axis=0, kind="stable").T)
+        return Sorted(order, np.take_along_axis(np.ascontiguousarray(table.values.T), order, axis=1))
+
+    def between(self, feature: int, place: int, none: float) -> float:
+        """Halfway between the values at a place and after it; `none` at place -1."""
+        if place < 0:
+            return none
+        below, above = float(self.values[feature, place]), float(self.values[feature, place + 1])
+        middle = below + (above - below) / 2
+        # Between neighbouring floats the middle may round up to the upper one, which would let it in.
+        return middle if middle < above else below
 
 
 @dataclass(frozen=True)
@@ -73,8 +82,16 @@ class Worth:
 
     def of(self, box: Box) -> float:
         """Worth of a box."""
+        return float(self.gains[box.inside(self.table.values)].sum()) - self.cost(box)
+
+    def beyond(self, box: Box) -> float:
+        """Gains of the samples inside that no region holds yet, at no price."""
+        return float(self.gains[box.inside(self.table.values) & ~self.taken].sum())
+
+    def cost(self, box: Box) -> float:
+        """Price of all predicates of a box."""
         bounds = np.isfinite(box.lows).astype(int) + np.isfinite(box.highs)
-        return float(self.gains[box.inside(self.table.values)].sum() - (self.prices * bounds).sum())
+        return float((self.prices * bounds).sum())
 
     def precision(self, box: Box) -> float:
         """Weighted share of bad samples inside, of those no region holds yet; 0 if there are none."""
@@ -83,37 +100,38 @@ class Worth:
         return float(self.table.weights[inside & self.table.bad].sum()) / weight if weight else 0.0
 
 
-def climb(box: Box, worth: Worth, features: Iterable[int] | None = None) -> tuple[Box, float]:
+def climb(box: Box, worth: Worth, features: Sequence[int] | None = None) -> tuple[Box, float]:
     """Steepest ascent: the feature that gains most gets its best interval (or none), until nothing gains.
 
     `features`: those that may change; default all.
     """
-    table, free = worth.table, list(range(len(worth.table.names)) if features is None else features)
-    values = table.values
-    outside = (values <= np.array(box.lows)) | (values > np.array(box.highs))
-    misses = outside.sum(axis=1)
+    values, count = worth.table.values, len(worth.table.names)
+    free = np.arange(count) if features is None else np.array(features, dtype=np.int64)
+    if len(free) == 0:
+        return box, worth.of(box)
+    outside = np.ascontiguousarray(((values <= np.array(box.lows)) | (values > np.array(box.highs))).T)
+    misses = outside.sum(axis=0)
     size = (np.isfinite(box.lows).astype(int) + np.isfinite(box.highs)).astype(float)
+    ends, reached = np.empty((count, 2), dtype=np.int64), np.empty(count)
     for _ in range(STEPS):
         inside = float(worth.gains[misses == 0].sum())
-        best, choice = LEAST, None
-        for k in free:
-            others = worth.gains * (misses == outside[:, k])
-            low, high, value = _interval(others, k, worth)
-            gained = value - (inside - float(worth.prices[k]) * size[k])
-            if gained > best:
-                best, choice = gained, (k, low, high)
-        if choice is None:
+        best_intervals(worth.columns.order, worth.columns.values, worth.gains, misses, outside, worth.prices, free, ends,
+                       reached)
+        gained = reached[free] + worth.prices[free] * size[free] - inside
+        if float(gained.max()) <= LEAST:
             break
-        k, low, high = choice
+        k = int(free[int(np.argmax(gained))])
+        low = worth.columns.between(k, int(ends[k, 0]), -math.inf)
+        high = worth.columns.between(k, int(ends[k, 1]), math.inf)
         box = box.with_bound(k, "low", low).with_bound(k, "high", high)
-        misses = misses - outside[:, k]
-        outside[:, k] = (values[:, k] <= low) | (values[:, k] > high)
-        misses = misses + outside[:, k]
+        misses = misses - outside[k]
+        outside[k] = (values[:, k] <= low) | (values[:, k] > high)
+        misses = misses + outside[k]
         size[k] = float(math.isfinite(low)) + float(math.isfinite(high))
     return box, worth.of(box)
 
 
-def shaken(box: Box, value: float, worth: Worth) -> tuple[Box, float]:
+def shaken(box: Box, value: float, worth: Worth, features: Sequence[int]) -> tuple[Box, float]:
     """Out of a local optimum: let go of each bounded feature in turn, and of each two; let the others make up for it,
     then climb again."""
     while True:
@@ -123,45 +141,13 @@ def shaken(box: Box, value: float, worth: Worth) -> tuple[Box, float]:
             freed = box
             for k in dropped:
                 freed = freed.with_bound(k, "low", -math.inf).with_bound(k, "high", math.inf)
-            others = [k for k in range(len(box.lows)) if k not in dropped]
-            found, reached = climb(climb(freed, worth, others)[0], worth)
+            others = [k for k in features if k not in dropped]
+            found, reached = climb(climb(freed, worth, others)[0], worth, features)
             if reached > value + LEAST:
                 better, value = found, reached
         if better is None:
             return box, value
         box = better
-
-
-def _interval(gains: Floats, feature: int, worth: Worth) -> tuple[float, float, float]:
-    """(low, high, value) of the best interval of one feature, its price paid: the largest sum of consecutive gains."""
-    columns, price = worth.columns, float(worth.prices[feature])
-    running = np.cumsum(gains[columns.order[feature]])
-    total = float(running[-1])
-    cuts = columns.cuts[feature]
-    options = [(total, -1, -1)]
-    if len(cuts):
-        at = running[cuts]
-        first, last = int(np.argmin(at)), int(np.argmax(at))
-        options += [(total - float(at[first]) - price, first, -1), (float(at[last]) - price, -1, last)]
-        if len(cuts) > 1:
-            least = np.minimum.accumulate(at)
-            spans = at[1:] - least[:-1]
-            end = int(np.argmax(spans)) + 1
-            start = int(np.argmin(at[:end]))
-            options.append((float(spans[end - 1]) - 2 * price, start, end))
-    value, low, high = max(options, key=lambda option: option[0])
-    return (_between(columns, feature, low, -math.inf), _between(columns, feature, high, math.inf), value)
-
-
-def _between(columns: Sorted, feature: int, cut: int, none: float) -> float:
-    """Halfway between the two values at a cut."""
-    if cut < 0:
-        return none
-    place = int(columns.cuts[feature][cut])
-    below, above = float(columns.values[feature, place]), float(columns.values[feature, place + 1])
-    middle = below + (above - below) / 2
-    # Between neighbouring floats the middle may round up to the upper one, which would let it in.
-    return middle if middle < above else below
 
 
 def minimal(box: Box, worth: Worth, target: float) -> Box:
@@ -176,23 +162,40 @@ def minimal(box: Box, worth: Worth, target: float) -> Box:
 
 def rounded(box: Box, worth: Worth) -> Box:
     """Bounds as a person would state them, before the box is judged: the roundest ones that lose (nearly) nothing on
-    the samples of the search; whole numbers for whole features."""
-    least = worth.of(box) - ROUNDING * worth.price
+    the samples of the search beyond earlier regions; whole numbers for whole features."""
+    bad = float(worth.table.weights[worth.table.bad & ~worth.taken].sum())
     for side in ("low", "high"):
         for k, bound in enumerate(box.lows if side == "low" else box.highs):
             if math.isfinite(bound):
-                box = _rounder(box, k, side, bound, worth, min(least, worth.of(box)))
+                box = _rounder(box, k, side, worth, worth.beyond(box) - ROUNDING * bad * (1 - worth.target))
     return box
 
 
-def _rounder(box: Box, k: int, side: str, bound: float, worth: Worth, least: float) -> Box:
-    low, high = np.quantile(worth.table.values[:, k], [0.05, 0.95])
+def _rounder(box: Box, k: int, side: str, worth: Worth, least: float) -> Box:
+    """One bound rounded. Any number in the gap between two samples separates them equally well; the middle errs least.
+    A number so round that it would hardly lie in the gap by chance is likely to be what is meant, and is taken
+    wherever it lies there; any other is taken near the middle."""
     whole = bool(worth.table.integer[k])
-    spread = float(high - low) or abs(bound) or 1.0
+    below, above = _gap(box, k, side, worth)
+    middle, gap = (math.floor(below + (above - below) / 2) if whole else below + (above - below) / 2), above - below
+    spread = float(np.ptp(worth.table.values[:, k])) or 1.0
     coarse = -math.floor(math.log10(spread))
     for digits in range(coarse, coarse + DIGITS):
-        plain = round(bound, digits)
-        proposal = box.with_bound(k, side, float(math.floor(plain)) if whole else plain)
-        if worth.of(proposal) >= least:
-            return proposal
-    return box.with_bound(k, side, float(math.floor(bound))) if whole else box
+        plain = round(middle, digits)
+        if whole:
+            plain = float(math.floor(plain))
+        if 10.0**-digits >= TELLING * gap or abs(plain - middle) <= gap / 4:
+            proposal = box.with_bound(k, side, plain)
+            if worth.beyond(proposal) >= least:
+                return proposal
+    return box.with_bound(k, side, middle) if whole else box
+
+
+def _gap(box: Box, k: int, side: str, worth: Worth) -> tuple[float, float]:
+    """The samples next to a bound on either side, of those that only this bound keeps in or out and that no earlier
+    region holds: where the bound lies between them makes no difference. Without any: the bound itself, twice."""
+    bound = (box.lows if side == "low" else box.highs)[k]
+    free = box.with_bound(k, side, -math.inf if side == "low" else math.inf)
+    column = worth.table.values[free.inside(worth.table.values) & ~worth.taken, k]
+    below, above = column[column <= bound], column[column > bound]
+    return (float(below.max()), float(above.min())) if len(below) and len(above) else (bound, bound)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.tree import BaseDecisionTree, DecisionTreeRegressor
 
@@ -11,8 +13,8 @@ from xplain.regions.table import Floats, Table
 MAX_DEPTH = 5
 
 
-def leaves(table: Table, threshold: float, seed: int) -> list[Box]:
-    """Leaves of two trees: on the gap, and on whether it is bad.
+def leaves(table: Table, threshold: float, seed: int, features: Sequence[int]) -> list[Box]:
+    """Leaves of two trees over some of the features: on the gap, and on whether it is bad.
 
     The gap is clipped to three thresholds either way, so that one catastrophic input does not spend the splits.
     """
@@ -21,9 +23,17 @@ def leaves(table: Table, threshold: float, seed: int) -> list[Box]:
     found: dict[Box, None] = {}
     for target in targets:
         tree = DecisionTreeRegressor(max_depth=MAX_DEPTH, min_samples_leaf=smallest, random_state=seed)
-        tree.fit(table.values, target, sample_weight=table.weights)
-        found.update(dict.fromkeys(paths(tree, len(table.names))))
-    return list(found)
+        tree.fit(table.values[:, features], target, sample_weight=table.weights)
+        found.update(dict.fromkeys(paths(tree, len(features))))
+    return [_spread(box, features, len(table.names)) for box in found]
+
+
+def _spread(box: Box, features: Sequence[int], of: int) -> Box:
+    """A box over some features as one over all of them."""
+    wide = Box.everything(of)
+    for k, low, high in zip(features, box.lows, box.highs, strict=True):
+        wide = wide.with_bound(k, "low", low).with_bound(k, "high", high)
+    return wide
 
 
 def paths(tree: BaseDecisionTree, features: int) -> list[Box]:
