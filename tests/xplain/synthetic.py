@@ -39,6 +39,8 @@ class SyntheticProblem:
                       lower=UNIT, upper=UNIT)
 
     def describe(self, feature: str) -> tuple[str, str]:
+        if feature not in self.space.names:
+            return feature, ""
         dimension = self.space.dimension(feature)
         return dimension.meaning or feature, dimension.unit
 

@@ -66,3 +66,10 @@ class Box:
             if math.isfinite(high):
                 found.append(Predicate(name, "<=", high))
         return tuple(found)
+
+
+def between(below: float, above: float) -> float:
+    """A bound halfway between two values: at least the lower one, below the upper one."""
+    middle = float(below) + (float(above) - float(below)) / 2
+    # Between neighbouring floats the middle may round up to the upper one, which would let it in.
+    return middle if middle < above else float(below)

@@ -18,7 +18,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from xplain.regions.box import Box
+from xplain.regions.box import Box, between
 from xplain.regions.intervals import best_intervals
 from xplain.regions.table import Floats, Mask, Table
 
@@ -48,10 +48,7 @@ class Sorted:
         """Halfway between the values at a place and after it; `none` at place -1."""
         if place < 0:
             return none
-        below, above = float(self.values[feature, place]), float(self.values[feature, place + 1])
-        middle = below + (above - below) / 2
-        # Between neighbouring floats the middle may round up to the upper one, which would let it in.
-        return middle if middle < above else below
+        return between(self.values[feature, place], self.values[feature, place + 1])
 
 
 @dataclass(frozen=True)
@@ -177,7 +174,8 @@ def _rounder(box: Box, k: int, side: str, worth: Worth, least: float) -> Box:
     wherever it lies there; any other is taken near the middle."""
     whole = bool(worth.table.integer[k])
     below, above = _gap(box, k, side, worth)
-    middle, gap = (math.floor(below + (above - below) / 2) if whole else below + (above - below) / 2), above - below
+    middle, gap = between(below, above), above - below
+    middle = float(math.floor(middle)) if whole else middle
     spread = float(np.ptp(worth.table.values[:, k])) or 1.0
     coarse = -math.floor(math.log10(spread))
     for digits in range(coarse, coarse + DIGITS):

@@ -15,7 +15,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.tree import DecisionTreeRegressor
 
 from xplain.records import Dimension, Sample
 from xplain.regions.box import Box
@@ -23,7 +22,7 @@ from xplain.regions.linear import with_linear
 from xplain.regions.propose import Ground, Proposal, stated
 from xplain.regions.refine import Sorted, Worth
 from xplain.regions.table import Floats, Mask, tabulate
-from xplain.regions.tree import MAX_DEPTH, paths
+from xplain.regions.tree import clipped, fitted
 from xplain.space import share_of, value_at
 
 TREE_SLICES = 8  # the tree sees as many inputs as so many slices
@@ -120,18 +119,14 @@ class SliceGrowth:
                     box = box.with_bound(k, "high", value_at(dimension, high))
         return box
 
-    def _cut(self, cube: Box, near: Sequence[Sample], before: Sequence[Box], seed: Floats) -> Proposal | None:
+    def _cut(self, cube: Box, near: Sequence[Sample], before: Sequence[Box], seed: Floats) -> Proposal:
         """The cube cut by the path to the seed's leaf, stated like any proposal."""
         ground = self.ground
         table = tabulate(near, ground.threshold, ground.table.names)
         taken = _held(table.values, before)
-        gaps = np.where(taken, 0.0, np.clip(table.gaps, -3 * ground.threshold, 3 * ground.threshold))
-        tree = DecisionTreeRegressor(max_depth=MAX_DEPTH, min_samples_leaf=max(5, len(table) // 100),
-                                     random_state=ground.seed).fit(table.values, gaps)
-        # sklearn compares in single precision: a seed on the very edge may fall beside every exact path.
-        path = next((box for box in paths(tree, len(table.names)) if box.inside(seed[None, :])[0]), None)
-        if path is None:
-            return None
+        gaps = np.where(taken, 0.0, clipped(table.gaps, ground.threshold))
+        leaves = fitted(table.values, gaps, table.weights, ground.seed)
+        path = next(box for box in leaves if box.inside(seed[None, :])[0])  # leaves hold all of space
         box = Box(tuple(np.maximum(cube.lows, path.lows).tolist()), tuple(np.minimum(cube.highs, path.highs).tolist()))
         target = ground.options.targets[0]
         worth = Worth(table, taken, target, 0.0, Sorted.of(table), ground.terms)

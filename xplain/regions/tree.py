@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from sklearn.tree import BaseDecisionTree, DecisionTreeRegressor
 
-from xplain.regions.box import Box
+from xplain.regions.box import Box, between
 from xplain.regions.table import Floats, Table
 
 MAX_DEPTH = 5
@@ -18,14 +19,36 @@ def leaves(table: Table, threshold: float, seed: int, features: Sequence[int]) -
 
     The gap is clipped to three thresholds either way, so that one catastrophic input does not spend the splits.
     """
-    smallest = max(5, len(table) // 100)
-    targets = (np.clip(table.gaps, -3 * threshold, 3 * threshold), table.bad.astype(np.float64))
+    targets = (clipped(table.gaps, threshold), table.bad.astype(np.float64))
     found: dict[Box, None] = {}
     for target in targets:
-        tree = DecisionTreeRegressor(max_depth=MAX_DEPTH, min_samples_leaf=smallest, random_state=seed)
-        tree.fit(table.values[:, features], target, sample_weight=table.weights)
-        found.update(dict.fromkeys(paths(tree, len(features))))
+        found.update(dict.fromkeys(fitted(table.values[:, features], target, table.weights, seed)))
     return [_spread(box, features, len(table.names)) for box in found]
+
+
+def clipped(gaps: Floats, threshold: float) -> Floats:
+    """Gaps cut off at three thresholds either way."""
+    return np.asarray(np.clip(gaps, -3 * threshold, 3 * threshold))
+
+
+def fitted(values: Floats, target: Floats, weights: Floats, seed: int) -> list[Box]:
+    """The box of every leaf of a tree fitted to `target`.
+
+    It is fitted to ranks: scikit-learn compares in single precision, where close values fall together and large ones
+    overflow.
+    """
+    smallest = max(5, len(values) // 100)
+    columns = [np.unique(column, return_inverse=True) for column in values.T]
+    ranks = np.column_stack([inverse for _, inverse in columns]).astype(np.float32)
+    tree = DecisionTreeRegressor(max_depth=MAX_DEPTH, min_samples_leaf=smallest, random_state=seed)
+    tree.fit(ranks, target, sample_weight=weights)
+    distinct = [unique for unique, _ in columns]
+
+    def bounds(ends: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(end if math.isinf(end) else between(unique[int(end)], unique[int(end) + 1])
+                     for unique, end in zip(distinct, ends, strict=True))
+
+    return [Box(bounds(box.lows), bounds(box.highs)) for box in paths(tree, len(columns))]
 
 
 def _spread(box: Box, features: Sequence[int], of: int) -> Box:
