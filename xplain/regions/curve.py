@@ -23,10 +23,10 @@ def curve(proposal: Proposal, taken: Mask, ground: Ground, judge: Judge) -> tupl
         box = proposal.box
         for target in way:
             worth = ground.worth(taken, target)
-            box = stated(climb(box, worth)[0], worth, 0.0).box
-            if not (box.inside(ground.table.values) & ~taken).any():
-                break
-            found[target] = box
+            box, value = climb(box, worth)
+            if value <= 0 or int((box.inside(ground.table.values) & ~taken).sum()) < ground.options.support:
+                break  # so much precision is not to be had around here
+            box = found[target] = stated(box, worth, 0.0).box
     points = []
     for target in targets:
         if target in found:

@@ -33,7 +33,8 @@ def find_regions(problem: Problem, samples: Sequence[Sample], held_out: Sequence
     of `samples` inside, if possible one that no region before it holds (-1: none inside).
     A region is significant if its Holm-corrected p-value is below 5 % and both its mean gap and its mean difference
     to the nearest points outside all regions are at least half the threshold. The search for regions ends with the
-    first candidate that is not, or after `options.max_regions`. With `keep_rejected` that candidate is returned too.
+    first candidate that is not (the paper's method may fail twice), or after `options.max_regions`. With
+    `keep_rejected` such candidates are returned too.
     A feature that is not a finite number in every sample is left out; `find_regions_with_evidence` says which and why.
     """
     return find_regions_with_evidence(problem, samples, held_out, threshold, seed, subject=subject, prefix=prefix,
@@ -99,7 +100,8 @@ def _tables(problem: Problem, samples: Sequence[Sample], held_out: Sequence[Samp
 
 
 def _searched(proposer: Proposer, ground: Ground, judge: Judge) -> tuple[list[Proposal], list[bool]]:
-    """Proposals in order, and whether each held by itself; the first that did not ends the search."""
+    """Proposals in order, and whether each held by itself; those that did not end the search, the first of them or as
+    many as the method allows. All of them count when p-values are corrected."""
     proposals, held = list[Proposal](), list[bool]()
     taken: Mask = np.zeros(len(ground.table), dtype=bool)
     fresh_taken: Mask = np.zeros(len(judge.table), dtype=bool)
@@ -110,10 +112,11 @@ def _searched(proposer: Proposer, ground: Ground, judge: Judge) -> tuple[list[Pr
         inside = proposal.box.inside(judge.table.values) & ~fresh_taken
         proposals.append(proposal)
         held.append(judge.holds(inside, judge.test(inside, ~inside & ~fresh_taken)))
-        if not held[-1]:
+        if held.count(False) > proposer.failures:
             break
         taken |= proposal.box.inside(ground.table.values)
-        fresh_taken |= inside
+        if held[-1]:
+            fresh_taken |= inside
     return proposals, held
 
 

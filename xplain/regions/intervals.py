@@ -15,7 +15,7 @@ from xplain.regions.table import Floats, Mask
 Rows = NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def best_intervals(order: Rows, values: Floats, gains: Floats, misses: Rows, outside: Mask, prices: Floats,
                    features: Rows, ends: Rows, worth: Floats) -> None:
     """For each of `features` the interval with the largest sum of gains less its price, everything else unchanged.

@@ -1,8 +1,9 @@
 """Sums and differences of features: a cut that is oblique in single features is one predicate over their sum.
 
 Built where the problem offers none. Only like features are added: the same unit, spreads within a factor of 20.
-All pairs are formed (also with one side doubled, the best ones with other slopes), and triples with every choice of signs from the promising pairs and
-features; those are kept that tell bad samples from others better than their own parts do, the best first.
+All pairs are formed (also with one side doubled, the best ones with other slopes), and triples with every choice of
+signs from the promising pairs and features. Of many, those are kept that tell bad samples from others better than their
+own parts do, the best first.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ EXTENDED = 12
 SCREENED = 1500
 CHUNK = 500
 FITTED, CLEARLY = 6, 0.01
-SLOPES = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 3.0, 3.5, 4.0,
-          5.0)
+SLOPES = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 3.0, 3.5,
+          4.0, 5.0)
 Terms = tuple[tuple[int, float], ...]
 
 
@@ -79,7 +80,8 @@ def _like(problem: Problem, table: Table, a: int, b: int) -> bool:
 
 
 def _pairs(a: int, b: int) -> list[Terms]:
-    return [((a, one), (b, sign * other)) for one, other in ((1.0, 1.0), (2.0, 1.0), (1.0, 2.0)) for sign in (1.0, -1.0)]
+    counts = ((1.0, 1.0), (2.0, 1.0), (1.0, 2.0))
+    return [((a, one), (b, sign * other)) for one, other in counts for sign in (1.0, -1.0)]
 
 
 def _triples(problem: Problem, table: Table, base: Sequence[int], pairs: Mapping[Terms, float]) -> list[Terms]:

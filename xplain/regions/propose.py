@@ -14,10 +14,12 @@ from xplain.regions.box import Box
 from xplain.regions.options import Options
 from xplain.regions.record import Linear
 from xplain.regions.refine import Sorted, Worth, climb, minimal, rounded, shaken
+from xplain.regions.score import paired_test
 from xplain.regions.table import Mask, Table
 from xplain.regions.tree import leaves
 
 PATIENCE = 8
+SCREENED = 200  # pairs by which a box is screened before it is judged
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Proposer(Protocol):
         """Inputs evaluated so far."""
         ...
 
+    @property
+    def failures(self) -> int:
+        """How many proposals may turn out not to hold before the search ends."""
+        ...
+
     def propose(self, before: Sequence[Box], taken: Mask) -> Proposal | None:
         """The next region beyond those `before`, which hold the samples `taken`; None if there is nothing to find."""
         ...
@@ -76,7 +83,7 @@ class Refine:
     with one predicate where two boxes would have got all of it. The set of regions that is worth more is proposed.
     """
 
-    evaluations = 0
+    evaluations, failures = 0, 0
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
@@ -100,8 +107,21 @@ class Refine:
             if proposal is None:
                 break
             plan.append(proposal)
+            if not self._stands_out(proposal.box, taken):
+                break
             taken |= proposal.box.inside(table.values)
         return plan
+
+    def _stands_out(self, box: Box, taken: Mask) -> bool:
+        """Whether, on the samples of the search, the loss inside and its difference to the nearest points outside are
+        as large as they have to be on fresh ones: the top of a gentle slope does not stand out from the slope."""
+        table, least = self.ground.table, self.ground.threshold / 2
+        drawn = table.weights == table.weights.max()
+        inside, left = box.inside(table.values), drawn & ~taken
+        if not (inside & left).any():
+            return False
+        test = paired_test(table, inside & left, left & ~inside, self.ground.seed, most=SCREENED)
+        return float(table.gaps[inside & left].mean()) >= least and test.effect >= least
 
     def _together(self, plan: Sequence[Proposal]) -> float:
         """What the regions are worth together at even odds, where precision and coverage count alike."""
@@ -113,16 +133,19 @@ class Refine:
         return float(worth.gains[held].sum()) - sum(worth.cost(proposal.box) for proposal in plan)
 
     def _next(self, features: Sequence[int], taken: Mask, number: int) -> Proposal | None:
-        """The best box on the samples that no region holds yet, for the highest precision that is reached."""
+        """The best box on the samples that no region holds yet, for the highest precision at which it stands out; if it
+        never does, for the highest that is reached."""
         ground, options, table = self.ground, self.ground.options, self.ground.table
+        first: Proposal | None = None
         remaining = table.where(~taken)
         if not features or not remaining.bad.any() or len(remaining) < 2 * options.support:
             return None
-        starts = [Box.everything(len(table.names)), *leaves(remaining, ground.threshold, ground.seed + number, features)]
+        grown = leaves(remaining, ground.threshold, ground.seed + number, features)
+        starts = [Box.everything(len(table.names)), *grown]
         highest = options.targets[0]
         for target in options.targets:
             if target <= remaining.bad_share and target != highest:
-                return None  # a region must be worse than the rest, not merely bad
+                break  # a region must be worse than the rest, not merely bad
             worth = ground.worth(taken, target)
             promising = sorted(starts, key=worth.of, reverse=True)[:options.starts]
             promising.append(self._patient(features, taken, remaining.bad_share, target))
@@ -131,8 +154,12 @@ class Refine:
             if value <= 0 or int((box.inside(table.values) & ~taken).sum()) < options.support:
                 continue
             proposal = stated(box, worth, options.slack)
-            return proposal if proposal.box.size or worth.precision(proposal.box) >= highest else None
-        return None
+            if not proposal.box.size and worth.precision(proposal.box) < highest:
+                break
+            if self._stands_out(proposal.box, taken):
+                return proposal
+            first = first or proposal
+        return first
 
     def _patient(self, features: Sequence[int], taken: Mask, share: float, target: float) -> Box:
         """From everything, aiming higher little by little: a box that shrinks keeps more than one that grows."""

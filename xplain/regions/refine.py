@@ -112,8 +112,8 @@ def climb(box: Box, worth: Worth, features: Sequence[int] | None = None) -> tupl
     ends, reached = np.empty((count, 2), dtype=np.int64), np.empty(count)
     for _ in range(STEPS):
         inside = float(worth.gains[misses == 0].sum())
-        best_intervals(worth.columns.order, worth.columns.values, worth.gains, misses, outside, worth.prices, free, ends,
-                       reached)
+        best_intervals(worth.columns.order, worth.columns.values, worth.gains, misses, outside, worth.prices, free,
+                       ends, reached)
         gained = reached[free] + worth.prices[free] * size[free] - inside
         if float(gained.max()) <= LEAST:
             break

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata, wilcoxon
@@ -63,16 +64,18 @@ class Test:
     unpaired: int
 
 
-def paired_test(table: Table, inside: Mask, outside: Mask, seed: int, places: Floats | None = None) -> Test:
+def paired_test(table: Table, inside: Mask, outside: Mask, seed: int, places: Floats | None = None, *,
+                most: int = MAX_PAIRS) -> Test:
     """Are gaps inside larger than at the nearest points outside?
 
     Nearest by `places` (rows of coordinates that moves change one at a time: fewest moves), without them by ranked
     features; ties are broken at random, seeded. Every point has at most one partner, otherwise the pairs would not be
     independent; the total distance is smallest. Without any point outside (a region that is the whole space) the gaps
-    themselves are tested against zero. Too few pairs: p = 1.
+    themselves are tested against zero. Too few pairs: p = 1. `most`: points inside that are tested, picked at random
+    if there are more.
     """
-    within = _picked(np.flatnonzero(inside), seed)
-    without = _picked(np.flatnonzero(outside), seed + 1)
+    within = _picked(np.flatnonzero(inside), seed, most)
+    without = _picked(np.flatnonzero(outside), seed + 1, MAX_PAIRS)
     if len(without) == 0 and bool(inside.all()):
         return _signed_rank(table.gaps[within], unpaired=0)
     if len(within) == 0 or len(without) == 0:
@@ -99,12 +102,11 @@ def structural_places(problem: Problem, samples: Sequence[Sample]) -> Floats | N
     return np.array([[sample.point[name] for name in names] for sample in samples], dtype=np.float64)
 
 
-def _picked(rows: np.ndarray[tuple[int], np.dtype[np.int64]],
-            seed: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """At most MAX_PAIRS of the rows, at random: the assignment is cubic in them."""
-    if len(rows) <= MAX_PAIRS:
+def _picked(rows: NDArray[np.int64], seed: int, most: int) -> NDArray[np.int64]:
+    """At most so many of the rows, at random: the assignment is cubic in them."""
+    if len(rows) <= most:
         return rows
-    return np.sort(np.random.default_rng((seed, 17)).choice(rows, MAX_PAIRS, replace=False))
+    return np.sort(np.random.default_rng((seed, 17)).choice(rows, most, replace=False))
 
 
 def _signed_rank(differences: Floats, unpaired: int) -> Test:

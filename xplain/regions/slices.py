@@ -22,7 +22,7 @@ from xplain.regions.linear import with_linear
 from xplain.regions.propose import Ground, Proposal, stated
 from xplain.regions.refine import Sorted, Worth
 from xplain.regions.table import Floats, Mask, tabulate
-from xplain.regions.tree import clipped, fitted
+from xplain.regions.tree import fitted
 from xplain.space import share_of, value_at
 
 TREE_SLICES = 8  # the tree sees as many inputs as so many slices
@@ -36,7 +36,13 @@ def slice_inputs(epsilon: float, delta: float) -> int:
 
 
 class SliceGrowth:
-    """See the module. Deterministic: a function of samples and seed."""
+    """See the module. Deterministic: a function of samples and seed.
+
+    A seed may lie in a thin rest beside an earlier region, which holds too few inputs for any test: that is no reason
+    not to look elsewhere.
+    """
+
+    failures = 2
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
@@ -66,11 +72,13 @@ class SliceGrowth:
         return self._cut(self._cube(edges), near, before, table.values[row])
 
     def _grow(self, edges: Edges, before: Sequence[Box]) -> None:
-        """Add slices until no face moves."""
+        """Add slices until no face moves. Faces that stood are tried again when others have moved: where the first cube
+        reaches over the edge of the bad inputs, its slices are half good until it has grown the other way."""
         options = self.ground.options.slices
         faces = [(dimension.name, side) for dimension in self._free for side in ("low", "high")]
-        while faces:
-            moved = []
+        moved = True
+        while moved:
+            moved = False
             for name, side in faces:
                 low, high = edges[name]
                 beyond = (max(0.0, low - options.step), low) if side == "low" else (high, min(1.0, high + options.step))
@@ -79,8 +87,7 @@ class SliceGrowth:
                 found = self._drawn({**edges, name: beyond}, slice_inputs(options.epsilon, options.delta))
                 if found and self._bad_share(found, before) >= options.density:
                     edges[name] = (beyond[0], high) if side == "low" else (low, beyond[1])
-                    moved.append((name, side))
-            faces = moved
+                    moved = True
 
     def _bad_share(self, found: Sequence[Sample], before: Sequence[Box]) -> float:
         table = tabulate(found, self.ground.threshold, self.ground.table.names)
@@ -124,12 +131,14 @@ class SliceGrowth:
         ground = self.ground
         table = tabulate(near, ground.threshold, ground.table.names)
         taken = _held(table.values, before)
-        gaps = np.where(taken, 0.0, clipped(table.gaps, ground.threshold))
+        # Cut off at the threshold: how much worse than bad an input is, is no reason to cut a bad region in two.
+        gaps = np.where(taken, 0.0, np.clip(table.gaps, -ground.threshold, ground.threshold))
         leaves = fitted(table.values, gaps, table.weights, ground.seed)
         path = next(box for box in leaves if box.inside(seed[None, :])[0])  # leaves hold all of space
         box = Box(tuple(np.maximum(cube.lows, path.lows).tolist()), tuple(np.minimum(cube.highs, path.highs).tolist()))
-        target = ground.options.targets[0]
-        worth = Worth(table, taken, target, 0.0, Sorted.of(table), ground.terms)
+        # A predicate that all inputs near the seed fulfil may still be what keeps the region where it is.
+        wide = table.with_rows(ground.table)
+        worth = Worth(wide, _held(wide.values, before), ground.options.targets[0], 0.0, Sorted.of(wide), ground.terms)
         return stated(box, worth, ground.options.slack, refit=False)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,14 @@ class Table:
         """The rows of `kept`."""
         return Table(self.names, self.values[kept], self.gaps[kept], self.bad[kept], self.weights[kept],
                      self.indices[kept], self.integer)
+
+    def with_rows(self, other: Table) -> Table:
+        """The rows of this table and then those of another one over the same features."""
+        def both(of: Callable[[Table], NDArray[Any]]) -> NDArray[Any]:
+            return np.concatenate([of(self), of(other)])
+
+        return Table(self.names, both(lambda t: t.values), both(lambda t: t.gaps), both(lambda t: t.bad),
+                     both(lambda t: t.weights), both(lambda t: t.indices), self.integer & other.integer)
 
 
 def tabulate(samples: Sequence[Sample], threshold: float, names: tuple[str, ...] | None = None) -> Table:

@@ -19,16 +19,11 @@ def leaves(table: Table, threshold: float, seed: int, features: Sequence[int]) -
 
     The gap is clipped to three thresholds either way, so that one catastrophic input does not spend the splits.
     """
-    targets = (clipped(table.gaps, threshold), table.bad.astype(np.float64))
+    targets = (np.clip(table.gaps, -3 * threshold, 3 * threshold), table.bad.astype(np.float64))
     found: dict[Box, None] = {}
     for target in targets:
         found.update(dict.fromkeys(fitted(table.values[:, features], target, table.weights, seed)))
     return [_spread(box, features, len(table.names)) for box in found]
-
-
-def clipped(gaps: Floats, threshold: float) -> Floats:
-    """Gaps cut off at three thresholds either way."""
-    return np.asarray(np.clip(gaps, -3 * threshold, 3 * threshold))
 
 
 def fitted(values: Floats, target: Floats, weights: Floats, seed: int) -> list[Box]:

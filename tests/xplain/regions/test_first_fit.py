@@ -31,9 +31,10 @@ def test_golden_packing() -> None:
 
 
 def test_the_published_region_holds_for_about_a_third_of_its_points() -> None:
-    (region,) = judge_regions(PROBLEM, [PUBLISHED], drawn(0)[1], ONE_BIN, 0, subject="first fit")
-    assert region.precision.low < 0.34 < region.precision.high
-    assert region.coverage.low < 0.74 < region.coverage.high
+    fresh, _ = random_search(PROBLEM, 7, Budget(evaluations=6000), origin="held-out")
+    (region,) = judge_regions(PROBLEM, [PUBLISHED], fresh, ONE_BIN, 0, subject="first fit")
+    assert abs(region.precision.value - 0.34) < 0.03
+    assert abs(region.coverage.value - 0.74) < 0.05
     assert region.sentence.startswith("ball 1 at most 0.5 and all balls together above 1.5: first fit loses")
 
 
