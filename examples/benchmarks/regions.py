@@ -27,6 +27,7 @@ from xplain.records import Predicate, Sample
 from xplain.regions import Options, find_regions_with_evidence, judge_regions, with_linear
 from xplain.regions.box import Box
 from xplain.regions.linear import linear_features
+from xplain.regions.record import Method
 from xplain.regions.table import Mask, Table, tabulate, usable
 from xplain.search import Budget, random_search
 
@@ -38,6 +39,7 @@ SHAPES = ("two boxes", "half-space", "L", "tilted")
 THRESHOLD = 0.05
 FRESH = 4000
 OURS = Options(linear=2)
+METHODS: tuple[tuple[str, Method], ...] = (("ours", "refine"), ("paper's", "slices"))
 SLICES = Options(linear=2, method="slices")
 
 
@@ -129,8 +131,8 @@ def sampled(shape: str, seed: int, count: int) -> tuple[SyntheticProblem, tuple[
     return problem, samples, fresh
 
 
-def compared(shape: str, seed: int, count: int) -> dict[str, Outcome]:
-    """Every method on one function."""
+def compared(shape: str, seed: int, count: int, only: str = "") -> dict[str, Outcome]:
+    """Every method on one function, or one of ours alone."""
     problem, samples, fresh = sampled(shape, seed, count)
     names = usable(samples, fresh)[0]
     train = tabulate(samples, THRESHOLD, names)
@@ -141,11 +143,13 @@ def compared(shape: str, seed: int, count: int) -> dict[str, Outcome]:
                              tabulate(with_linear(fresh, linear), THRESHOLD, wide))}
     found = dict[str, Outcome]()
     for name, options in (("ours", OURS), ("paper's", SLICES)):
+        if only and name != only:
+            continue
         start = time.perf_counter()
         search = find_regions_with_evidence(problem, samples, fresh, THRESHOLD, seed, options=options, curves=False)
         boxes = [Box.of(region.predicates, wide) for region in search.regions]
         found[name] = outcome(boxes, tables[" with sums"][1], time.perf_counter() - start, search.evaluations)
-    rivals: dict[str, Rival] = {"PRIM": by_prim, "CART": by_cart}
+    rivals: dict[str, Rival] = {} if only else {"PRIM": by_prim, "CART": by_cart}
     for rival, run in rivals.items():
         for kind, (given, judged) in tables.items():
             for threshold, mass in SETTINGS[rival + kind]:
@@ -182,19 +186,19 @@ def row(shape: str, name: str, outcomes: Sequence[Outcome], ours: Sequence[Outco
     return "| " + " | ".join(cells) + " |"
 
 
-def synthetic_table(count: int, seeds: int) -> list[str]:
+def synthetic_table(count: int, seeds: int, only: str) -> list[str]:
     """All shapes and methods."""
     lines = ["| bad region | method | F1 | precision | coverage | predicates | boxes | s | further inputs "
              "| ours >= in F1 | ours <= in predicates |", "|---|---|---|---|---|---|---|---|---|---|---|"]
     for shape in SHAPES:
-        methods = best_settings([compared(shape, seed, count) for seed in range(seeds)])
+        methods = best_settings([compared(shape, seed, count, only) for seed in range(seeds)])
         for name, outcomes in methods.items():
-            lines.append(row(shape, name, outcomes, methods["ours"]))
+            lines.append(row(shape, name, outcomes, methods.get("ours", outcomes)))
             print(lines[-1], flush=True)
     return lines
 
 
-def first_fit_table(count: int, seeds: int) -> list[str]:
+def first_fit_table(count: int, seeds: int, only: str) -> list[str]:
     """Union of our regions, of the paper's method's, and the published region, on the same fresh samples."""
     published = [Predicate("sum", ">", 1.5), Predicate("B1", "<=", 0.5)]
     lines = ["| seed | regions | precision of the union (95 % interval) | coverage of the union (95 % interval) "
@@ -203,7 +207,9 @@ def first_fit_table(count: int, seeds: int) -> list[str]:
     for seed in range(seeds):
         samples, _ = random_search(problem, seed, Budget(evaluations=count))
         fresh, _ = random_search(problem, seed, Budget(evaluations=FRESH), origin="held-out", first_index=count)
-        for name, method in (("ours", "refine"), ("paper's method", "slices")):
+        for name, method in METHODS:
+            if only and name != only:
+                continue
             options = Options(linear=3, targets=(0.9, 0.8, 0.6, 0.4), slack=0.01, method=method)
             search = find_regions_with_evidence(problem, samples, fresh, 1.0, seed, options=options, curves=False)
             if search.unions:
@@ -217,9 +223,9 @@ def first_fit_table(count: int, seeds: int) -> list[str]:
     return lines
 
 
-def rate(value: object) -> str:
+def rate(value: Rate) -> str:
     """A share with its interval."""
-    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"  # type: ignore[attr-defined]
+    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
 
 
 def main() -> None:
@@ -228,9 +234,10 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1000, help="search samples per planted function")
     parser.add_argument("--balls", type=int, default=2000, help="search samples for first fit")
     parser.add_argument("--seeds", type=int, default=10, help="functions per shape, and runs of first fit")
+    parser.add_argument("--only", choices=("", "ours", "paper's"), default="", help="one of our methods, no rivals")
     parser.add_argument("--out", type=Path, help="also write the tables here")
     options = parser.parse_args()
-    planted_lines = synthetic_table(options.samples, options.seeds)
+    planted_lines = synthetic_table(options.samples, options.seeds, options.only)
     lines = [
         "# Regions: ours, the paper's method, PRIM and CART", "",
         f"`python examples/benchmarks/regions.py --samples {options.samples} --balls {options.balls} --seeds "
@@ -238,7 +245,7 @@ def main() -> None:
         f"{options.seeds} functions per shape. Seconds on a shared machine.", "",
         *planted_lines, "", "## First fit, four balls, the paper's box", "",
         f"{options.balls} search samples, {FRESH} fresh ones; features are the sizes, sums are formed by the search.",
-        "", *first_fit_table(options.balls, options.seeds),
+        "", *first_fit_table(options.balls, options.seeds, options.only),
     ]
     print("\n".join(lines))
     if options.out is not None:

@@ -39,11 +39,9 @@ def test_the_published_region_holds_for_about_a_third_of_its_points() -> None:
 
 
 @pytest.mark.parametrize("seed", range(scaled(2, 12, "first fit in the paper's box")))
-@pytest.mark.parametrize("options", [Options(linear=3), Options(linear=3, targets=(0.95, 0.8, 0.6), slack=0.01)],
-                         ids=["default", "precise"])
-def test_the_union_of_the_regions_found_is_precise_and_complete(seed: int, options: Options) -> None:
+def test_the_union_of_the_regions_found_is_precise_and_complete(seed: int) -> None:
     samples, fresh = drawn(seed)
-    found = find_regions_with_evidence(PROBLEM, samples, fresh, ONE_BIN, seed, options=options, curves=False)
+    found = find_regions_with_evidence(PROBLEM, samples, fresh, ONE_BIN, seed, options=Options(linear=3), curves=False)
     union = found.unions[-1]
     print(f"first fit, seed {seed}: {union.regions} regions, precision {shown(union.precision)}, "
           f"coverage {shown(union.coverage)}")
