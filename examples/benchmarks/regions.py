@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from tests.xplain.synthetic import FirstFitProblem, SyntheticProblem, cube, planted
-from xplain.records import Predicate, Sample
+from xplain.records import Predicate, Rate, Sample
 from xplain.regions import Options, find_regions_with_evidence, judge_regions, with_linear
 from xplain.regions.box import Box
 from xplain.regions.linear import linear_features

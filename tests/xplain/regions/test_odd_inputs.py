@@ -20,7 +20,8 @@ BOTH: list[Method] = ["refine", "slices"]
 FEW = Slices(evaluations=3000)
 
 
-def drawn(problem: SyntheticProblem, count: int = 300, fresh: int = 300) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+def drawn(problem: SyntheticProblem, count: int = 300,
+          fresh: int = 300) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
     samples, _ = random_search(problem, 0, Budget(evaluations=count))
     held_out, _ = random_search(problem, 0, Budget(evaluations=fresh), origin="held-out", first_index=count)
     return samples, held_out
