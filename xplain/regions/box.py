@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from xplain.records import Predicate
-from xplain.regions.table import Floats, Mask, Table
-
-FINENESS = 0.02
-RELATIVE_FINENESS = 0.05
+from xplain.regions.table import Floats, Mask
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,18 @@ class Box:
         highs = [self.with_bound(k, "high", math.inf) for k, high in enumerate(self.highs) if math.isfinite(high)]
         return lows + highs
 
+    @staticmethod
+    def of(predicates: Iterable[Predicate], names: tuple[str, ...]) -> Box:
+        """The box of a conjunction over some of the features `names`; the tightest of several bounds holds."""
+        box = Box.everything(len(names))
+        for predicate in predicates:
+            k = names.index(predicate.feature)
+            if predicate.relation == ">":
+                box = box.with_bound(k, "low", max(box.lows[k], predicate.bound))
+            else:
+                box = box.with_bound(k, "high", min(box.highs[k], predicate.bound))
+        return box
+
     def predicates(self, names: tuple[str, ...]) -> tuple[Predicate, ...]:
         """As records, feature by feature."""
         found: list[Predicate] = []
@@ -58,22 +68,8 @@ class Box:
         return tuple(found)
 
 
-def rounded(box: Box, table: Table) -> Box:
-    """Bounds as a person would state them, before the box is judged: whole numbers for whole features, else no finer
-    than about 2 % of the feature's middle half and 5 % of the bound."""
-    lows, highs = list(box.lows), list(box.highs)
-    for bounds in (lows, highs):
-        for k, bound in enumerate(bounds):
-            if math.isfinite(bound):
-                plain = _plain(bound, table.values[:, k])
-                bounds[k] = float(math.floor(plain)) if table.integer[k] else plain
-    return Box(tuple(lows), tuple(highs))
-
-
-def _plain(bound: float, column: Floats) -> float:
-    low, high = np.quantile(column, [0.25, 0.75])
-    fineness = [part for part in (FINENESS * (high - low), RELATIVE_FINENESS * abs(bound)) if part > 0]
-    if not fineness:
-        return bound
-    # Rounding moves a bound by at most half a unit of its last digit.
-    return round(bound, -math.floor(math.log10(2 * min(fineness))))
+def between(below: float, above: float) -> float:
+    """A bound halfway between two values: at least the lower one, below the upper one."""
+    middle = float(below) + (float(above) - float(below)) / 2
+    # Between neighbouring floats the middle may round up to the upper one, which would let it in.
+    return middle if middle < above else float(below)

@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from xplain.problems.interface import Problem
-from xplain.records import Region, Sample
-from xplain.regions.box import Box, rounded
-from xplain.regions.refine import Worth, climb, minimal
-from xplain.regions.score import Test, holm, paired_test, shares
-from xplain.regions.sentences import sentence
-from xplain.regions.table import Mask, Table, tabulate
-from xplain.regions.tree import leaves
-
-LEVEL = 0.05
-
-
-@dataclass(frozen=True)
-class Options:
-    """How regions are looked for.
-
-    `targets`: precisions aimed at, from the best down; the first that some box reaches is used. `slack`: how much
-    precision a shorter sentence may cost. `support`: fewest search samples in a region. `price`, `least_price`: what
-    a further predicate must be worth, as a share of all bad samples and as a number of them (at most a tenth).
-    `starts`: leaves that are refined.
-    """
-
-    targets: tuple[float, ...] = (0.8, 0.6, 0.4, 0.2)
-    slack: float = 0.05
-    support: int = 10
-    price: float = 0.02
-    least_price: float = 3.0
-    starts: int = 12
-    max_regions: int = 6
-
-
-@dataclass(frozen=True)
-class _Tested:
-    box: Box
-    test: Test
+from xplain.records import Predicate, Region, Sample
+from xplain.regions.box import Box
+from xplain.regions.curve import curve, without_each
+from xplain.regions.judge import Judge
+from xplain.regions.linear import linear_features, with_linear
+from xplain.regions.options import Options
+from xplain.regions.propose import Ground, Proposal, Proposer, Refine
+from xplain.regions.record import Excluded, Linear, RegionEvidence, RegionSearch
+from xplain.regions.refine import Sorted
+from xplain.regions.score import Test, wilson
+from xplain.regions.slices import SliceGrowth
+from xplain.regions.statement import statement
+from xplain.regions.table import Mask, Table, tabulate, usable
 
 
 def find_regions(problem: Problem, samples: Sequence[Sample], held_out: Sequence[Sample], threshold: float, seed: int,
@@ -54,89 +33,114 @@ def find_regions(problem: Problem, samples: Sequence[Sample], held_out: Sequence
     of `samples` inside, if possible one that no region before it holds (-1: none inside).
     A region is significant if its Holm-corrected p-value is below 5 % and both its mean gap and its mean difference
     to the nearest points outside all regions are at least half the threshold. The search for regions ends with the
-    first candidate that is not, or after `options.max_regions`. With `keep_rejected` that candidate is returned too.
+    first candidate that is not (the paper's method may fail twice), or after `options.max_regions`. With
+    `keep_rejected` such candidates are returned too.
+    A feature that is not a finite number in every sample is left out; `find_regions_with_evidence` says which and why.
     """
+    return find_regions_with_evidence(problem, samples, held_out, threshold, seed, subject=subject, prefix=prefix,
+                                      options=options, keep_rejected=keep_rejected, curves=False).regions
+
+
+def find_regions_with_evidence(problem: Problem, samples: Sequence[Sample], held_out: Sequence[Sample],
+                               threshold: float, seed: int, *, subject: str = "the policy", prefix: str = "R",
+                               options: Options | None = None, keep_rejected: bool = False,
+                               curves: bool = True) -> RegionSearch:
+    """The same with everything that is known of the regions: tests, unions, trade-off curves (unless `curves` is off),
+    derived features, features left out, and the outcome in words."""
     options = options or Options()
-    train = tabulate(samples, threshold)
-    fresh = tabulate(held_out, threshold, train.names)
-    tested: list[_Tested] = []
-    taken, fresh_taken = np.zeros(len(train), dtype=bool), np.zeros(len(fresh), dtype=bool)
-    for round_number in range(options.max_regions):
-        box = _propose(train, taken, threshold, options, seed + round_number)
-        if box is None:
+    train, fresh, linear, excluded = _tables(problem, samples, held_out, threshold, options)
+    samples, held_out = with_linear(samples, linear), with_linear(held_out, linear)
+    ground = Ground(problem, samples, train, linear, threshold, options, seed, Sorted.of(train))
+    judge = Judge.on(problem, held_out, fresh, threshold, seed, subject, linear)
+    proposer: Proposer = Refine(ground) if options.method == "refine" else SliceGrowth(ground)
+    proposals, held = _searched(proposer, ground, judge)
+    regions, tests = judge.regions([proposal.box for proposal in proposals], held)
+    chosen = [k for k, region in enumerate(regions) if region.significant or keep_rejected]
+    order = _ranked(chosen, regions, held_out)
+    named = tuple(replace(regions[k], name=f"{prefix}{place + 1}",
+                          worst=_worst(regions[k], [regions[j] for j in order[:place]], samples))
+                  for place, k in enumerate(order))
+    evidence = tuple(_evidence(region.name, proposals[k], proposals[:k], tests[k], ground, judge, curves)
+                     for region, k in zip(named, order, strict=True))
+    used = {predicate.feature for region in named for predicate in region.predicates}
+    used |= {p.feature for each in evidence for point in each.curve for p in point.predicates}
+    unions = judge.unions([region for region in named if region.significant])
+    return RegionSearch(named, evidence, unions, tuple(each for each in linear if each.name in used), excluded,
+                        proposer.evaluations, statement(train, fresh, regions, unions, excluded, threshold, subject))
+
+
+def judge_regions(problem: Problem, stated: Sequence[Sequence[Predicate]], held_out: Sequence[Sample], threshold: float,
+                  seed: int, *, subject: str = "the policy", prefix: str = "P",
+                  linear: tuple[Linear, ...] = ()) -> tuple[Region, ...]:
+    """Regions that somebody else stated (published ones, an operator's guess), scored and tested by the same code.
+
+    `linear`: derived features they are over. Raises InputError on a feature that the samples do not have.
+    """
+    held_out = with_linear(held_out, linear)
+    names = tuple(dict.fromkeys((*usable(held_out)[0], *(p.feature for each in stated for p in each))))
+    fresh = tabulate(held_out, threshold, names)
+    judge = Judge.on(problem, held_out, fresh, threshold, seed, subject, linear)
+    boxes = [Box.of(predicates, names) for predicates in stated]
+    regions, _ = judge.regions(boxes, [True] * len(boxes))
+    return tuple(replace(region, name=f"{prefix}{k}") for k, region in enumerate(regions, start=1))
+
+
+def _tables(problem: Problem, samples: Sequence[Sample], held_out: Sequence[Sample], threshold: float,
+            options: Options) -> tuple[Table, Table, tuple[Linear, ...], tuple[Excluded, ...]]:
+    """Search and fresh samples as tables over the same features, derived ones included."""
+    tabulate(samples, threshold, ())  # raises where there are none
+    names, excluded = usable(samples, held_out)
+    train, fresh = tabulate(samples, threshold, names), tabulate(held_out, threshold, names)
+    linear = linear_features(problem, train, options.linear)
+    if linear:
+        names = (*names, *(each.name for each in linear))
+        train = tabulate(with_linear(samples, linear), threshold, names)
+        fresh = tabulate(with_linear(held_out, linear), threshold, names)
+    return train, fresh, linear, excluded
+
+
+def _searched(proposer: Proposer, ground: Ground, judge: Judge) -> tuple[list[Proposal], list[bool]]:
+    """Proposals in order, and whether each held by itself; those that did not end the search, the first of them or as
+    many as the method allows. All of them count when p-values are corrected."""
+    proposals, held = list[Proposal](), list[bool]()
+    taken: Mask = np.zeros(len(ground.table), dtype=bool)
+    fresh_taken: Mask = np.zeros(len(judge.table), dtype=bool)
+    for _ in range(ground.options.max_regions):
+        proposal = proposer.propose([each.box for each in proposals], taken)
+        if proposal is None:
             break
-        inside = box.inside(fresh.values) & ~fresh_taken
-        test = paired_test(fresh, inside, ~inside & ~fresh_taken, seed)
-        tested.append(_Tested(box, test))
-        if test.p_value >= LEVEL or not _large(fresh, inside, test, threshold):
+        inside = proposal.box.inside(judge.table.values) & ~fresh_taken
+        proposals.append(proposal)
+        held.append(judge.holds(inside, judge.test(inside, ~inside & ~fresh_taken)))
+        if held.count(False) > proposer.failures:
             break
-        taken |= box.inside(train.values)
-        fresh_taken |= inside
-    regions = _judged(problem, tested, train, fresh, threshold, seed, subject)
-    kept = [region for region in regions if region.significant or keep_rejected]
-    ranked = _ranked(kept, held_out)
-    return tuple(replace(region, name=f"{prefix}{k + 1}", worst=_worst(region, ranked[:k], samples))
-                 for k, region in enumerate(ranked))
+        taken |= proposal.box.inside(ground.table.values)
+        if held[-1]:
+            fresh_taken |= inside
+    return proposals, held
 
 
-def _propose(table: Table, taken: Mask, threshold: float, options: Options, seed: int) -> Box | None:
-    """The best box on the samples that no region holds yet, with bounds rounded; None if there is nothing to find."""
-    remaining = table.where(~taken)
-    if not table.names or not remaining.bad.any() or len(remaining) < 2 * options.support:
-        return None
-    bad = float(remaining.weights[remaining.bad].sum())
-    price = max(options.price * bad, min(options.least_price, bad / 10))
-    proposed = leaves(remaining, threshold, seed)
-    highest = options.targets[0]
-    for target in options.targets:
-        if target <= remaining.bad_share and target != highest:
-            return None  # a region must be worse than the rest, not merely bad
-        worth = Worth(table, taken, target, price * (1 - target))
-        starts = sorted(proposed, key=worth.of, reverse=True)[:options.starts]
-        box, value = max((climb(start, worth) for start in starts), key=lambda found: found[1])
-        if value <= 0 or int((box.inside(table.values) & ~taken).sum()) < options.support:
-            continue
-        reached = worth.precision(box)
-        box = minimal(box, worth, max(min(target, reached), reached - options.slack))
-        return rounded(box, table) if box.size or worth.precision(box) >= highest else None
-    return None
+def _evidence(name: str, proposal: Proposal, before: Sequence[Proposal], test: Test, ground: Ground, judge: Judge,
+              curves: bool) -> RegionEvidence:
+    taken: Mask = np.zeros(len(ground.table), dtype=bool)
+    for each in before:
+        taken |= each.box.inside(ground.table.values)
+    tested = test.pairs + test.unpaired
+    return RegionEvidence(
+        name, ground.options.method, proposal.target, proposal.floor, without_each(proposal, taken, ground),
+        test.p_value, test.effect, test.pairs, wilson(test.unpaired, tested),
+        curve(proposal, taken, ground, judge) if curves else ())
 
 
-def _judged(problem: Problem, tested: Sequence[_Tested], train: Table, fresh: Table, threshold: float, seed: int,
-            subject: str) -> list[Region]:
-    """Final scores: partners outside all regions that held, p-values corrected for every candidate tested."""
-    masks = [candidate.box.inside(fresh.values) for candidate in tested]
-    passed = [candidate.test.p_value < LEVEL and _large(fresh, mask, candidate.test, threshold)
-              for candidate, mask in zip(tested, masks, strict=True)]
-    union: Mask = np.zeros(len(fresh), dtype=bool)
-    for mask, kept in zip(masks, passed, strict=True):
-        if kept:
-            union |= mask
-    tests = [paired_test(fresh, mask, ~union & ~mask, seed) for mask in masks]
-    corrected = holm([test.p_value for test in tests])
-    found = []
-    for k, (candidate, mask) in enumerate(zip(tested, masks, strict=True)):
-        scores = shares(fresh, mask)
-        predicates = candidate.box.predicates(train.names)
-        whole = frozenset(name for name, integer in zip(train.names, train.integer, strict=True) if integer)
-        significant = passed[k] and corrected[k] < LEVEL and _large(fresh, mask, tests[k], threshold)
-        found.append(Region(
-            name="", scale=problem.scale, predicates=predicates,
-            sentence=sentence(problem, predicates, whole, scores.mean_gap, subject),
-            precision=scores.precision, coverage=scores.coverage, share=scores.share, mean_gap=scores.mean_gap,
-            p_value=corrected[k], significant=significant, worst=-1))
-    return found
-
-
-def _ranked(regions: Sequence[Region], held_out: Sequence[Sample]) -> list[Region]:
+def _ranked(chosen: Sequence[int], regions: Sequence[Region], held_out: Sequence[Sample]) -> list[int]:
     """Significant ones first; among them always the one with the largest sum of gaps not yet counted."""
-    left, uncounted, ranked = list(regions), list(held_out), list[Region]()
+    left, uncounted, ranked = list(chosen), list(held_out), list[int]()
     while left:
-        best = max(left, key=lambda region: (region.significant, sum(
-            sample.relative_gap for sample in uncounted if region.holds(sample.features))))
+        best = max(left, key=lambda k: (regions[k].significant, sum(
+            sample.relative_gap for sample in uncounted if regions[k].holds(sample.features))))
         left.remove(best)
         ranked.append(best)
-        uncounted = [sample for sample in uncounted if not best.holds(sample.features)]
+        uncounted = [sample for sample in uncounted if not regions[best].holds(sample.features)]
     return ranked
 
 
@@ -144,8 +148,3 @@ def _worst(region: Region, before: Sequence[Region], samples: Sequence[Sample]) 
     inside = [sample for sample in samples if region.holds(sample.features)]
     own = [sample for sample in inside if not any(other.holds(sample.features) for other in before)]
     return max(own or inside, key=lambda sample: (sample.relative_gap, -sample.index)).index if inside else -1
-
-
-def _large(fresh: Table, inside: Mask, test: Test, threshold: float) -> bool:
-    """Whether the loss itself and the difference to the outside are at least half the threshold."""
-    return bool(inside.any()) and float(fresh.gaps[inside].mean()) >= threshold / 2 and test.effect >= threshold / 2

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata, wilcoxon
 
-from xplain.records import Rate
+from xplain.problems.interface import Problem
+from xplain.records import Rate, Sample
 from xplain.regions.table import Floats, Mask, Table
 
 Z95 = 1.959963984540054
@@ -53,7 +55,8 @@ def shares(table: Table, inside: Mask) -> Shares:
 
 @dataclass(frozen=True)
 class Test:
-    """One-sided paired test: p-value, mean difference of the pairs, number of pairs, points without a partner."""
+    """One-sided paired test: p-value, mean difference of the pairs, number of pairs, points that were given no partner
+    (of `pairs` + `unpaired` that were tested: at most MAX_PAIRS of those inside)."""
 
     p_value: float
     effect: float
@@ -61,30 +64,49 @@ class Test:
     unpaired: int
 
 
-def paired_test(table: Table, inside: Mask, outside: Mask, seed: int) -> Test:
+def paired_test(table: Table, inside: Mask, outside: Mask, seed: int, places: Floats | None = None, *,
+                most: int = MAX_PAIRS) -> Test:
     """Are gaps inside larger than at the nearest points outside?
 
-    Every point has at most one partner, otherwise the pairs would not be independent; the total distance over
-    ranked features is smallest. Without any point outside (a region that is the whole space) the gaps themselves
-    are tested against zero. Too few pairs: p = 1.
+    Nearest by `places` (rows of coordinates that moves change one at a time: fewest moves), without them by ranked
+    features; ties are broken at random, seeded. Every point has at most one partner, otherwise the pairs would not be
+    independent; the total distance is smallest. Without any point outside (a region that is the whole space) the gaps
+    themselves are tested against zero. Too few pairs: p = 1. `most`: points inside that are tested, picked at random
+    if there are more.
     """
-    within = _picked(np.flatnonzero(inside), seed)
-    without = _picked(np.flatnonzero(outside), seed + 1)
+    within = _picked(np.flatnonzero(inside), seed, most)
+    without = _picked(np.flatnonzero(outside), seed + 1, MAX_PAIRS)
     if len(without) == 0 and bool(inside.all()):
         return _signed_rank(table.gaps[within], unpaired=0)
     if len(within) == 0 or len(without) == 0:
         return Test(1.0, 0.0, 0, len(within))
-    ranks: Floats = rankdata(table.values, axis=0) / len(table)
-    rows, columns = linear_sum_assignment(cdist(ranks[within], ranks[without], "cityblock"))
+    if places is None:
+        ranks: Floats = rankdata(table.values, axis=0) / len(table)
+        distances = cdist(ranks[within], ranks[without], "cityblock")
+    else:
+        distances = np.round(cdist(places[within], places[without], "hamming") * places.shape[1])
+    # Far smaller than any real difference, even summed over all pairs.
+    ties = np.random.default_rng((seed, 19)).random(distances.shape) * (1e-3 / MAX_PAIRS)
+    rows, columns = linear_sum_assignment(distances + (ties if places is not None else ties * 1e-6))
     return _signed_rank(table.gaps[within[rows]] - table.gaps[without[columns]], unpaired=len(within) - len(rows))
 
 
-def _picked(rows: np.ndarray[tuple[int], np.dtype[np.int64]],
-            seed: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """At most MAX_PAIRS of the rows, at random: the assignment is cubic in them."""
-    if len(rows) <= MAX_PAIRS:
+def structural_places(problem: Problem, samples: Sequence[Sample]) -> Floats | None:
+    """Coordinates of inputs of exact scale, in which a structural move changes one (whole dimensions, in every point);
+    None where inputs have no such form: nearness is read off the features there."""
+    names = [dimension.name for dimension in problem.dimensions]
+    if problem.scale != "exact" or not names or not all(dimension.integer for dimension in problem.dimensions):
+        return None
+    if any(name not in sample.point for sample in samples for name in names):
+        return None
+    return np.array([[sample.point[name] for name in names] for sample in samples], dtype=np.float64)
+
+
+def _picked(rows: NDArray[np.int64], seed: int, most: int) -> NDArray[np.int64]:
+    """At most so many of the rows, at random: the assignment is cubic in them."""
+    if len(rows) <= most:
         return rows
-    return np.sort(np.random.default_rng((seed, 17)).choice(rows, MAX_PAIRS, replace=False))
+    return np.sort(np.random.default_rng((seed, 17)).choice(rows, most, replace=False))
 
 
 def _signed_rank(differences: Floats, unpaired: int) -> Test:

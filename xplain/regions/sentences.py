@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from xplain.problems.interface import Problem
 from xplain.records import Predicate
+from xplain.regions.record import Linear
 
 
 def sentence(problem: Problem, predicates: Sequence[Predicate], integer: frozenset[str], mean_gap: float,
-             subject: str) -> str:
-    """Such as "exit rate at most 0.31 and requests in flight at least 12: drex loses 14 % on average"."""
+             subject: str, linear: Sequence[Linear] = ()) -> str:
+    """Such as "exit rate at most 0.31 and requests in flight at least 12: drex loses 14 % on average".
+
+    `linear`: the derived features, read as sums of what the problem describes.
+    """
     features = list(dict.fromkeys(predicate.feature for predicate in predicates))
-    conditions = [_condition(problem, feature, predicates, feature in integer) for feature in features]
+    known = {each.name: each for each in linear}
+    conditions = [_condition(described(problem, feature, known), feature, predicates, feature in integer)
+                  for feature in features]
     verb = "loses" if mean_gap >= 0 else "gains"
     return f"{' and '.join(conditions) or 'everywhere'}: {subject} {verb} {percent(abs(mean_gap))} on average"
+
+
+def described(problem: Problem, feature: str, linear: Mapping[str, Linear]) -> tuple[str, str]:
+    """(meaning, unit) of a feature or of a sum of features: "size of ball 1 plus size of ball 2"."""
+    if feature not in linear:
+        return problem.describe(feature)
+    text, unit = "", ""
+    for name, coefficient in linear[feature].terms:
+        meaning, unit = problem.describe(name)
+        factor = {1.0: "", 2.0: "twice "}.get(abs(coefficient), f"{abs(coefficient):g} times ")
+        sign = (" plus " if coefficient > 0 else " minus ") if text else ("" if coefficient > 0 else "minus ")
+        text += f"{sign}{factor}{meaning}"
+    return text, unit
 
 
 def percent(share: float) -> str:
@@ -25,8 +44,8 @@ def percent(share: float) -> str:
     return f"{value:.1f} %" if value >= 0.1 else f"{value:.1g} %"
 
 
-def _condition(problem: Problem, feature: str, predicates: Sequence[Predicate], integer: bool) -> str:
-    meaning, unit = problem.describe(feature)
+def _condition(described: tuple[str, str], feature: str, predicates: Sequence[Predicate], integer: bool) -> str:
+    meaning, unit = described
     bounds = {predicate.relation: predicate.bound for predicate in predicates if predicate.feature == feature}
     low, high = bounds.get(">"), bounds.get("<=")
     # The unit is left out where the meaning already ends with it: "requests in flight at least 12".

@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from drex_runtime.errors import InputError
 from tests.scale import scaled
 from tests.xplain.synthetic import Response, SyntheticProblem, box, plane
 from xplain.records import Dimension, Point, Region, Sample
@@ -152,21 +151,10 @@ def test_shuffled_gaps_yield_a_region_in_at_most_five_per_cent_of_runs() -> None
         mixed = shuffled(drawn + held_out, rng)
         regions = find_regions(problem, mixed[:len(drawn)], mixed[len(drawn):], THRESHOLD, seed)
         found += bool(regions)
+    print(f"a significant region in {found} of {runs} runs on shuffled gaps")
     assert found <= max(2, 0.05 * runs)
 
 
 def test_results_are_the_same_every_time() -> None:
     inputs = sampled(two_boxes)
     assert find_regions(*inputs, THRESHOLD, 7) == find_regions(*inputs, THRESHOLD, 7)
-
-
-def test_a_feature_that_is_missing_or_infinite_is_named() -> None:
-    problem, samples, held_out = sampled(box, search=40, fresh=40)
-    broken = dataclasses.replace(samples[3], features={"exit_rate": 0.5})
-    with pytest.raises(InputError, match="in_flight"):
-        find_regions(problem, (*samples[:3], broken), held_out, THRESHOLD, 0)
-    infinite = dataclasses.replace(samples[3], features={**samples[3].features, "prompt": float("inf")})
-    with pytest.raises(InputError, match="prompt"):
-        find_regions(problem, (*samples[:3], infinite), held_out, THRESHOLD, 0)
-    with pytest.raises(InputError, match="samples"):
-        find_regions(problem, (), held_out, THRESHOLD, 0)
