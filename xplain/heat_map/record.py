@@ -27,8 +27,8 @@ class EdgeHeat:
 
     `score`: the paper's, per sample +1 if only the benchmark uses the edge, -1 if only the heuristic, 0 if both or
     neither. The four shares sum to 1. `heuristic`, `benchmark`: mean amounts, in the problem's unit; `difference`:
-    benchmark - heuristic. `differs`: share of samples in which the amounts differ; of them `must` is the share of
-    samples in which every optimal flow differs from the heuristic's here, the others only may differ.
+    benchmark - heuristic. `differs`: share of samples in which the amounts differ; `must`: share of samples in which
+    moreover every optimal flow differs from the heuristic's here (in the rest of `differs` it only may).
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
