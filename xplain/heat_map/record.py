@@ -49,7 +49,7 @@ class EdgeHeat:
     @property
     def used(self) -> bool:
         """Whether anything ever flowed here."""
-        return self.neither.value < 1 or not self.neither.of
+        return self.neither.of > 0 and self.neither.value < 1
 
     @property
     def strength(self) -> float:
