@@ -262,6 +262,7 @@ class Along:
                 self._listed = new_steps(search.instance.n, 2 * len(self._listed.ticks))
             elif not search.enlarge(status):
                 return None
-        chosen = np.flatnonzero(self._listed.bound[:count[0]] == ahead).tolist()
-        return tuple(OptimalStep(tuple(members(int(self._listed.rows[k]))), int(self._listed.end[k])) for k in chosen)
+        listed = (column[:count[0]].tolist() for column in (self._listed.bound, self._listed.rows, self._listed.end))
+        return tuple(OptimalStep(tuple(members(rows)), end) for bound, rows, end in zip(*listed, strict=True)
+                     if bound == ahead)
 

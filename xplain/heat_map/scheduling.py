@@ -74,7 +74,10 @@ class SchedulingFlows:
                         frozenset(edge for edge in marked if heuristic[edge] != benchmark[edge]))
 
     def _amounts(self, decisions: Iterable[Decision]) -> Counter[Edge]:
-        return Counter(map(self._edge, decisions))
+        found: Counter[Edge] = Counter()
+        for decision, times in Counter(decisions).items():
+            found[self._edge(decision)] += times
+        return found
 
     def _edge(self, decision: Decision) -> Edge:
         ready, buffered = (_range(bucket(rows)) for rows in decision[:2])

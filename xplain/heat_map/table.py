@@ -45,9 +45,10 @@ def heat_map_html(heat: HeatMap) -> Markup:
     if not rows:
         return Markup(f'<p class="empty">No edge was used ({escape(caption)}).</p>')
     names = list(rows[0])
-    head = "".join(f'<th{"" if k < 2 else " class=num"}>{escape(name)}</th>' for k, name in enumerate(names))
-    body = "".join("<tr>" + "".join(f'<td{" style=white-space:nowrap" if k < 2 else " class=num"}>{escape(row[name])}</td>'
-                                    for k, name in enumerate(names)) + "</tr>" for row in rows)
+    kinds = [" style=white-space:nowrap" if k < 2 else " class=num" for k in range(len(names))]
+    head = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, names, strict=True))
+    body = "".join("<tr>" + "".join(f"<td{kind}>{escape(row[name])}</td>"
+                                    for kind, name in zip(kinds, names, strict=True)) + "</tr>" for row in rows)
     return Markup(f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
                   f"<tbody>{body}</tbody></table>")
 

@@ -78,11 +78,11 @@ def tied_optimum(policy: CompiledPolicy, compiled: CompiledWorkload, along: Alon
         optimum += decisions[:index]
         if index == len(run.now):
             break
-        steps = listed[index] if decisions is own else along.steps(run, index, least)
-        if steps is None:
+        options = listed[index] if decisions is own else along.steps(run, index, least)
+        if options is None:
             return None
         state = compiled.unpack(record.states, index)
-        action = _nearest(policy, compiled, state, decisions[index], steps)
+        action = _nearest(policy, compiled, state, decisions[index], options)
         optimum.append(_as_decision(action, decisions[index]))
         reached = after(policy.bound, compiled.workload, state, action)
         if reached.phase == Phase.END:
