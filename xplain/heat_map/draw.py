@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup, escape
 
@@ -53,9 +54,9 @@ def caption_of(heat: HeatMap) -> str:
     used, unit = sum(edge.used for edge in heat.edges), f" ({heat.unit})" if heat.unit else ""
     parts = [f"The number on an edge is its mean score over {count(heat.counted)} samples: +1 where only "
              f"{heat.benchmark} uses it, \N{MINUS SIGN}1 where only {heat.heuristic} does, 0 where both or neither do; "
-             f"{DELTA} is the mean of how much more{unit} {heat.benchmark} has on it (shown where it says more than the "
-             "score). A filled arrowhead: in most of the samples that differ there, every optimal solution differs (must "
-             "differ); an open one: others need not (may)."]
+             f"{DELTA} is the mean of how much more{unit} {heat.benchmark} has on it (shown where it says more than "
+             "the score). A filled arrowhead: in most of the samples that differ there, every optimal solution differs "
+             "(must differ); an open one: others need not (may)."]
     if heat.infeasible:
         parts.append(f"{count(heat.infeasible)} more samples have no flows (infeasible, or the benchmark was not "
                      "proved).")
@@ -115,7 +116,7 @@ class _Picture:
         leaving: dict[Place, list[int]] = {place: [] for place in self.column}
         entering: dict[Place, list[int]] = {place: [] for place in self.column}
         for number, route in enumerate(layout.routes):
-            for one, other in zip(route, route[1:], strict=False):
+            for one, other in pairwise(route):
                 # Ports are on the side where the edge is, whatever its direction.
                 right = self.column[one] < self.column[other]
                 leaving[one if right else other].append(number)
@@ -214,7 +215,8 @@ def _head(tip: tuple[float, float], forward: bool, style: Style, edge: EdgeHeat)
     x, y = tip
     back = x - (9 if forward else -9)
     if not edge.differs.value:
-        return f'<path d="M{back:.1f},{y - 4:.1f}L{x:.1f},{y:.1f}L{back:.1f},{y + 4:.1f}" fill="none" stroke="{MUTED}"/>'
+        return (f'<path d="M{back:.1f},{y - 4:.1f}L{x:.1f},{y:.1f}L{back:.1f},{y + 4:.1f}" fill="none" '
+                f'stroke="{MUTED}"/>')
     fill = style.colour if edge.must.value * 2 > edge.differs.value else PAPER
     return (f'<path d="M{x:.1f},{y:.1f}L{back:.1f},{y - 4.5:.1f}V{y + 4.5:.1f}Z" fill="{fill}" '
             f'stroke="{style.colour}" stroke-width="1.2"/>')

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from xplain.problems.flows import Edge
 
@@ -43,7 +44,7 @@ def layered(edges: Sequence[Edge]) -> Layout:
         for bend in bends:
             layers[bend[1]].append(bend)
         way = [tail, *bends, head]
-        links += zip(way, way[1:], strict=False)
+        links += pairwise(way)
         routes.append(tuple(reversed(way)) if edge in backward else tuple(way))
     return Layout(tuple(map(tuple, _sorted(layers, links))), tuple(routes))
 
@@ -101,7 +102,7 @@ def _sorted(layers: list[list[Place]], links: Sequence[tuple[Place, Place]]) -> 
     best, fewest = [list(layer) for layer in layers], _crossings(layers, behind)
     for sweep in range(SWEEPS):
         order, around = (layers, before) if sweep % 2 == 0 else (layers[::-1], behind)
-        for fixed, layer in zip(order, order[1:], strict=False):
+        for fixed, layer in pairwise(order):
             at = {place: k for k, place in enumerate(fixed)}
             own = {place: k for k, place in enumerate(layer)}
             mean = {place: sum(at[other] for other in around[place]) / len(around[place]) if around[place]
@@ -115,7 +116,7 @@ def _sorted(layers: list[list[Place]], links: Sequence[tuple[Place, Place]]) -> 
 
 def _crossings(layers: Sequence[Sequence[Place]], behind: dict[Place, list[Place]]) -> int:
     total = 0
-    for layer, following in zip(layers, layers[1:], strict=False):
+    for layer, following in pairwise(layers):
         at = {place: k for k, place in enumerate(following)}
         ends = [sorted(at[other] for other in behind[place]) for place in layer]
         total += sum(one > other for k, above in enumerate(ends) for below in ends[k + 1:] for one in above
