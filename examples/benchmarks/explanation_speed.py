@@ -5,9 +5,9 @@
 Each line explains --samples inputs of the declared distribution, points already drawn: heat maps of first fit (4 balls
 in the paper's box), demand pinning (the paper's five nodes) and EE scheduling (4 x 4, `drex` on the shipped profile),
 and EE scheduling's regret attribution with everything kept. Kernels are compiled and cached before (once per
-installation). Wall clock includes starting the processes; every line starts its own, as a first call would. CPU time is
-that of all of them, so that it can be compared when other programs share the cores: below it no wall clock can fall by
-more than the number of processes.
+installation). Wall clock includes starting the processes; every line starts its own, as a first call would (heat maps
+start none where that costs more than it saves). CPU time is that of all processes together, starting them included:
+what the line costs where other programs keep the cores busy; on idle ones the wall clock is about CPU / processes.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ for the mean difference of amounts, Wilson for shares.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 
 from drex_runtime.errors import RecordError
 from xplain.heat_map.record import EdgeHeat, HeatMap, Mean
@@ -22,6 +23,7 @@ from xplain.regions import wilson
 from xplain.regions.score import Z95
 
 BATCH = 100  # points a process gets at once; always the same, so that the result does not depend on `jobs`
+START = 2.0  # seconds that starting processes takes, about
 NOISE = 1e-6  # amounts below this share of a sample's largest are what a solver leaves behind
 
 Floats = npt.NDArray[np.float64]
@@ -30,7 +32,8 @@ Table = tuple[Floats, npt.NDArray[np.bool_]]
 
 def heat_map(problem: FlowProblem, points: Sequence[Point], *, jobs: int = 1, heuristic: str = "heuristic",
              benchmark: str = "benchmark", unit: str = "") -> HeatMap:
-    """Compare both flows at every point, over `jobs` processes (-1: one per core); the result is the same for any.
+    """Compare both flows at every point, over up to `jobs` processes (-1: one per core); the result is the same for
+    any number.
 
     RecordError for flows that the problem's edges do not allow: an edge it does not name, an amount that is negative
     or not a number, the same edge twice in `edges`.
@@ -40,10 +43,15 @@ def heat_map(problem: FlowProblem, points: Sequence[Point], *, jobs: int = 1, he
         if edge in edges[:place]:
             raise RecordError("heat map", "edges", edge, "every edge once")
     batches = [points[begin:begin + BATCH] for begin in range(0, len(points), BATCH)]
-    if jobs == 1 or len(batches) < 2:
-        tables = [_tables(problem, edges, batch) for batch in batches]
+    # The first batch tells whether processes gain more than it costs to start them; the result is the same either way.
+    begun = time.process_time()
+    tables = [_tables(problem, edges, batch) for batch in batches[:1]]
+    left = (time.process_time() - begun) * len(batches[1:])
+    processes = min(effective_n_jobs(jobs), len(batches[1:]))
+    if processes > 1 and left * (1 - 1 / processes) > START:
+        tables += Parallel(n_jobs=processes)(delayed(_tables)(problem, edges, batch) for batch in batches[1:])
     else:
-        tables = Parallel(n_jobs=jobs)(delayed(_tables)(problem, edges, batch) for batch in batches)
+        tables += [_tables(problem, edges, batch) for batch in batches[1:]]
     amounts = np.concatenate([np.zeros((0, len(edges), 2)), *(table[0] for table in tables)])
     certain = np.concatenate([np.zeros((0, len(edges)), np.bool_), *(table[1] for table in tables)])
     heats = tuple(_heat(edge, amounts[:, place], certain[:, place]) for place, edge in enumerate(edges))

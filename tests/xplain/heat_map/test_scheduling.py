@@ -13,7 +13,7 @@ from drex_runtime.policies import shipped_policy
 from drex_runtime.records import CostProfile, LinearCost, SegmentCost, load_profile
 from drex_runtime.scheduling.state import Objective
 from tests.scale import scaled
-from xplain.heat_map import HeatMap, heat_map
+from xplain.heat_map import HeatMap, heat_map, score
 from xplain.heat_map.scheduling import SchedulingFlows, bucket
 from xplain.problems.exact import ExactProblem
 from xplain.problems.operating import Contender
@@ -106,7 +106,9 @@ def test_what_is_not_proved_is_left_out_and_counted() -> None:
     assert heat.samples == 40
 
 
-def test_processes_and_repetition_change_nothing() -> None:
+def test_processes_and_repetition_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score, "START", 0.0)
+    monkeypatch.setattr(score, "BATCH", 50)
     problem = flows("drex", shipped_profile())
     points = drawn(problem, 130)
     once = heat_map(problem, points, jobs=2)
