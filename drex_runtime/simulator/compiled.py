@@ -26,8 +26,8 @@ from drex_runtime.simulator.entries import Asked, Captured, Packed, Trace
 from drex_runtime.simulator.memory import Int, new_memory
 from drex_runtime.simulator.trajectory import Trajectory, Values
 
-__all__ = ["CompiledPolicy", "CompiledRun", "CompiledWorkload", "Trajectory", "Values",
-           "costs_to_go", "reference_values", "simulate_compiled", "states_at"]
+__all__ = ["CompiledPolicy", "CompiledRun", "CompiledWorkload", "Recorded", "Trajectory", "Values",
+           "costs_to_go", "recorded", "reference_values", "simulate_compiled", "states_at"]
 
 OBJECTIVES: dict[Objective, int] = {"makespan": entries.MAKESPAN, "total-completion": entries.TOTAL_COMPLETION,
                                     "misses": entries.MISSES}
@@ -112,6 +112,27 @@ def simulate_compiled(policy: AnyPolicy, workload: AnyWorkload, *, start: State 
         program.bound.config.max_num_seqs, tuple(counts[at.SPENT:at.SPENT + NUM_CATEGORIES]), trajectory)
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """Every choice of a run with the state in which it was made, and the objective of the run."""
+
+    trajectory: Trajectory
+    states: Packed
+    objective: int
+
+
+def recorded(policy: AnyPolicy, workload: AnyWorkload, objective: Objective, *,
+             start: Packed | None = None) -> Recorded:
+    """Run to the end and keep all choices and states; errors as `simulate_compiled`. `start`: one packed state."""
+    compiled, program, begin = _begin(policy, workload, None)
+    begin = start or begin
+    m, _ = _run(program, compiled, begin)
+    captured = _captured(compiled, range(int(m[at.CHOICES])))
+    trace = _new_trace(compiled, m)
+    _, values = _run(program, compiled, begin, trace=trace, captured=captured, objective=objective)
+    return Recorded(Trajectory(program.bound, trace), Packed(captured.rows, captured.scalars), int(values[0]))
+
+
 def costs_to_go(policy: AnyPolicy, workload: AnyWorkload, states: Sequence[State] | Packed,
                 objective: Objective) -> Int:
     """[i]: the final objective when `policy` runs from states[i] (any phase). Errors as `simulate_compiled`."""
@@ -187,11 +208,14 @@ def _outcome() -> Int:
 
 def _trajectory(policy: CompiledPolicy, compiled: CompiledWorkload, begin: Packed, m: Int) -> Trajectory:
     """The run again, recorded: `m` is the memory of its first run, which says how much there is to record."""
-    choices, launches, rows = m[[at.CHOICES, at.LAUNCHES, at.LAUNCHED_ROWS]].tolist()
-    width = len(LaunchSpace(compiled.workload.num_segments).names)
-    trace = _trace(choices, width, launches, rows)
+    trace = _new_trace(compiled, m)
     _run(policy, compiled, begin, trace=trace)
     return Trajectory(policy.bound, trace)
+
+
+def _new_trace(compiled: CompiledWorkload, m: Int) -> Trace:
+    choices, launches, rows = m[[at.CHOICES, at.LAUNCHES, at.LAUNCHED_ROWS]].tolist()
+    return _trace(choices, len(LaunchSpace(compiled.workload.num_segments).names), launches, rows)
 
 
 def _captured(compiled: CompiledWorkload, steps: Sequence[int]) -> Captured:

@@ -194,12 +194,7 @@ class Searcher:
             meter.spend(int(registers[descent.NODES]) - before)
             if status == DONE:
                 break
-            if status == MEMO_FULL:
-                self.memo = grown(self.instance, self.memo)
-            elif status == STACK_FULL:
-                self._deeper(more_steps=False)
-                registers = self.stack.registers
-            elif not self._enlarge(status):
+            if status != PAUSED and not self.enlarge(status):
                 return "memory"
             registers = self.stack.registers
         best = int(registers[descent.UPPER])
@@ -220,6 +215,16 @@ class Searcher:
                 raise RuntimeError("the memo does not hold the schedule it proved")
             self._deeper(more_steps=True)
             self._wider()
+
+    def enlarge(self, status: int) -> bool:
+        """Give a depth-first kernel what it lacks; False if that is not to be had, or if it used up its allowance."""
+        if status == MEMO_FULL:
+            self.memo = grown(self.instance, self.memo)
+        elif status == STACK_FULL:
+            self._deeper(more_steps=False)
+        else:
+            return status != PAUSED and self._enlarge(status)
+        return True
 
     def _enlarge(self, status: int) -> bool:
         """Give the kernel that returned this status what it lacks; False if that is not to be had."""
