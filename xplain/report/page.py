@@ -24,7 +24,8 @@ OBJECTIVES = {"total-completion": "total completion time", "makespan": "makespan
 COMMON = (("search", "Search"), ("limits", "Limits"), ("reproduce", "Reproduce"))
 SECTIONS = (("findings", "Findings"), ("worst", "Worst case"), ("regions", "Regions"), ("causes", "Causes"),
             ("tuning", "Tuning"), ("policy", "Policy"), *COMMON)
-STUDY_SECTIONS = (("findings", "Findings"), ("worst", "Worst inputs"), ("regions", "Regions"), ("problem", "Problem"),
+STUDY_SECTIONS = (("findings", "Findings"), ("worst", "Worst inputs"), ("regions", "Regions"),
+                  ("flows", "Flows"), ("problem", "Problem"),
                   *COMMON)
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
+from xplain.heat_map.draw import heat_map_figure
+from xplain.heat_map.table import heat_map_html
 from xplain.records import Evidence, Sample
+from xplain.regions import with_linear
 from xplain.report.methods import MethodRow, method_rows
 from xplain.report.plots import PERCENT, search_curves
 from xplain.report.region_plots import Plot, region_plots
@@ -55,6 +60,15 @@ class WitnessTable:
 
 
 @dataclass(frozen=True)
+class HeatView:
+    """A heat map with its table."""
+
+    where: str
+    figure: Figure
+    table: Markup
+
+
+@dataclass(frozen=True)
 class StudyView:
     """Everything the template needs besides the analysis itself."""
 
@@ -65,13 +79,14 @@ class StudyView:
     plots: tuple[Plot, ...]
     curves: Figure | None
     methods: tuple[MethodRow, ...]
+    heat_maps: tuple[HeatView, ...]
     scaled: bool = False
 
 
 def study_view(analysis: StudyAnalysis, samples: Sequence[Sample]) -> StudyView:
     """Compute the page's contents."""
     words = Words(analysis.subject)
-    feasible = [sample for sample in samples if sample.feasible]
+    feasible = with_linear([sample for sample in samples if sample.feasible], analysis.linear)
     severities = {finding.severity for finding in analysis.findings}
     return StudyView(
         next((name for name in ("loss", "unknown", "none") if name in severities), "unknown"),
@@ -82,7 +97,9 @@ def study_view(analysis: StudyAnalysis, samples: Sequence[Sample]) -> StudyView:
                            scaled=False, gap=words.threshold)),
         search_curves(analysis.traces, NUMBER if analysis.subject.gap_unit else PERCENT, scaled=False)
         if any(trace.improvements for trace in analysis.traces) and feasible else None,
-        tuple(method_rows(analysis.traces)))
+        tuple(method_rows(analysis.traces)),
+        tuple(HeatView(item.where, heat_map_figure(item.heat), heat_map_html(item.heat))
+              for item in analysis.heat_maps))
 
 
 def _facts(analysis: StudyAnalysis, words: Words, feasible: Sequence[Sample]) -> Iterable[Fact]:
@@ -100,6 +117,11 @@ def _facts(analysis: StudyAnalysis, words: Words, feasible: Sequence[Sample]) ->
         first = significant[0]
         yield Fact(f"of region {first.name} is bad", percent(first.precision.value),
                    f"{interval(first.precision)}; it holds {percent(first.coverage.value)} of what is bad",
+                   Evidence.STATISTICAL)
+    if len(analysis.unions) > 1:
+        whole = analysis.unions[-1]
+        yield Fact(f"of what is bad lies in the {whole.regions} regions", percent(whole.coverage.value),
+                   f"{interval(whole.coverage)}; {percent(whole.precision.value)} of inputs there are bad",
                    Evidence.STATISTICAL)
     if analysis.infeasible_share.value > 0:
         yield Fact("of draws are infeasible", percent(analysis.infeasible_share.value),

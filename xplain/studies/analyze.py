@@ -13,22 +13,25 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from xplain.heat_map import heat_map
 from xplain.records import Provenance, Rate, Region, Sample
-from xplain.regions import find_regions, wilson
+from xplain.regions import RegionSearch, find_regions_with_evidence, wilson, with_linear
 from xplain.report import write_study_report
 from xplain.run_folder import new_run_folder, save_samples, save_study
 from xplain.search import Budget, SearchOutcome, portfolio
 from xplain.stages import kept_stages, request_key
 from xplain.studies.conclude import conclude
 from xplain.studies.guarded import Guarded
-from xplain.studies.record import InputWitness, StudyAnalysis
+from xplain.studies.record import InputWitness, RegionHeat, StudyAnalysis
 from xplain.studies.request import StudyRequest, save_study_request
 from xplain.studies.sampling import Usable, fresh_samples, usable
 from xplain.studies.witness import find_witness
 from xplain.studies.words import Words, subject_of
 
 # Shares of a budget in seconds; what is left goes to regions and the report.
-SEARCH_SHARE, HELD_OUT_SHARE, WITNESS_SHARE = 0.5, 0.2, 0.15
+SEARCH_SHARE, HELD_OUT_SHARE, WITNESS_SHARE, HEAT_SHARE = 0.5, 0.2, 0.1, 0.1
+HEAT_MAPS, HEAT_SAMPLES = 3, 3000
+TIMED = 10  # inputs by which the cost of a flow is judged
 WITNESS_INDEX = 10_000_000  # samples of the witness search are counted from here
 VERSIONS = ("drex-xplain", "numpy", "scikit-learn", "optuna", "networkx")
 Tell = Callable[[str], None]
@@ -47,11 +50,17 @@ def analyze_study(request: StudyRequest, problem: Guarded, out: Path, tell: Tell
         drawn = stages.run("held-out", tuple[Sample, ...], lambda: fresh_samples(
             problem, request.seed, request.held_out, _seconds(request, HELD_OUT_SHARE), request.jobs, tell))
         kept = usable(found.samples, drawn)
-        regions = stages.run("regions", tuple[Region, ...], lambda: regions_of(problem, kept, threshold, request, tell))
+        looked = stages.run("regions", RegionSearch, lambda: regions_of(problem, kept, threshold, request, tell))
+        regions = looked.regions
+        kept = replace(kept, samples=with_linear(kept.samples, looked.linear),
+                       held_out=with_linear(kept.held_out, looked.linear))
+        heat_maps = stages.run("heat-maps", tuple[RegionHeat, ...], lambda: heat_maps_of(
+            problem, kept, regions, threshold, request, tell))
         witnesses = stages.run("witnesses", tuple[InputWitness, ...], lambda: witnesses_of(
             problem, kept, regions, threshold, request, tell))
         tell("writing the report")
-        analysis = assemble(request, problem, threshold, found, drawn, kept, regions, witnesses)
+        analysis = assemble(request, problem, threshold, found, drawn, kept, regions, witnesses, heat_maps)
+        analysis = replace(analysis, evidence=looked.evidence, unions=looked.unions, linear=looked.linear)
         took = time.monotonic() - begun
         analysis = replace(analysis, provenance=replace(analysis.provenance, seconds=took))
         samples = (*found.samples, *drawn)
@@ -73,21 +82,50 @@ def search(problem: Guarded, request: StudyRequest, tell: Tell) -> SearchOutcome
 
 
 def regions_of(problem: Guarded, kept: Usable, threshold: float, request: StudyRequest, tell: Tell,
-               ) -> tuple[Region, ...]:
+               ) -> RegionSearch:
     """Regions of feasible inputs; their sentences say gaps as the problem counts them."""
     if not kept.samples or not kept.held_out:
-        return ()
+        return RegionSearch((), (), (), (), (), 0, "no feasible inputs to look at")
     tell(f"regions: {len(kept.samples)} searched and {len(kept.held_out)} fresh inputs")
     subject = subject_of(problem)
     words = Words(subject)
-    found = find_regions(problem, kept.samples, kept.held_out, threshold, request.seed, subject=subject.heuristic)
+    found = find_regions_with_evidence(
+        problem, kept.samples, kept.held_out, threshold, request.seed, subject=subject.heuristic)
 
     def sentence(region: Region) -> str:
         verb = "loses" if region.mean_gap >= 0 else "gains"
         return (f"{region.sentence.rpartition(': ')[0]}: {subject.heuristic} {verb} {words.gap(abs(region.mean_gap))}"
                 f"{words.of()} on average")
 
-    return tuple(replace(region, sentence=sentence(region)) for region in found)
+    return replace(found, regions=tuple(replace(region, sentence=sentence(region)) for region in found.regions))
+
+
+def heat_maps_of(problem: Guarded, kept: Usable, regions: Sequence[Region], threshold: float, request: StudyRequest,
+                 tell: Tell) -> tuple[RegionHeat, ...]:
+    """Where both sides' flows part on bad inputs of the declared distribution: of each significant region, or of all
+    inputs if there is none. In a budget of seconds as many inputs as fit, by the time that the first ones take."""
+    if not problem.has_flows:
+        return ()
+    subject = subject_of(problem)
+    bad = [sample for sample in (*kept.held_out, *kept.samples) if sample.unbiased and sample.relative_gap >= threshold]
+    chosen = [region for region in regions if region.significant][:HEAT_MAPS]
+    groups = [(region.name, [sample for sample in bad if region.holds(sample.features)]) for region in chosen] or \
+        [("all inputs", bad)]
+    share = _seconds(request, HEAT_SHARE)
+    found = []
+    for where, samples in groups:
+        tell(f"heat map of {where}: {min(len(samples), HEAT_SAMPLES)} bad inputs")
+        points = [sample.point for sample in samples[:HEAT_SAMPLES]]
+        if share is not None and len(points) > TIMED:
+            begun = time.monotonic()
+            for point in points[:TIMED]:
+                problem.flows(point)
+            each = (time.monotonic() - begun) / TIMED
+            points = points[:max(TIMED, int(share / len(groups) / max(each, 1e-9)))]
+        if points:
+            found.append(RegionHeat(where, heat_map(problem, points, heuristic=subject.heuristic,
+                                                    benchmark=subject.benchmark, unit=subject.unit)))
+    return tuple(found)
 
 
 def witnesses_of(problem: Guarded, kept: Usable, regions: Sequence[Region], threshold: float, request: StudyRequest,
@@ -111,7 +149,8 @@ def witnesses_of(problem: Guarded, kept: Usable, regions: Sequence[Region], thre
 
 
 def assemble(request: StudyRequest, problem: Guarded, threshold: float, found: SearchOutcome, drawn: Sequence[Sample],
-             kept: Usable, regions: Sequence[Region], witnesses: Sequence[InputWitness]) -> StudyAnalysis:
+             kept: Usable, regions: Sequence[Region], witnesses: Sequence[InputWitness],
+             heat_maps: Sequence[RegionHeat]) -> StudyAnalysis:
     """All results as one record with findings and verdict."""
     subject = subject_of(problem)
     infeasible = wilson(sum(not sample.feasible for sample in drawn), len(drawn))
@@ -122,12 +161,13 @@ def assemble(request: StudyRequest, problem: Guarded, threshold: float, found: S
     worst = max((*kept.samples, *kept.held_out), key=lambda sample: sample.relative_gap, default=None)
     again = f"{request.command} --seed {request.seed + 1}" if request.command else "another --seed"
     findings, verdict = conclude(subject, regions, kept.held_out, worst, witnesses, bad, infeasible, threshold,
-                                 meanings, again)
+                                 meanings, again, heat_maps)
     counts = {"search": len(found.samples), "held-out": len(drawn),
               "witnesses": sum(witness.evaluations for witness in witnesses)}
     return StudyAnalysis(subject, dict(request.settings), threshold, problem.dimensions, provenance(request),
                          found.traces, counts, infeasible, bad, tuple(regions), tuple(witnesses), findings, verdict,
-                         meanings, limits_of(request, subject.infeasible, found, drawn, kept, infeasible))
+                         meanings, limits_of(request, subject.infeasible, found, drawn, kept, infeasible),
+                         tuple(heat_maps))
 
 
 def limits_of(request: StudyRequest, meaning: str, found: SearchOutcome, drawn: Sequence[Sample], kept: Usable,

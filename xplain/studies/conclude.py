@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from xplain.conclude import where_text
 from xplain.records import Evidence, Finding, Rate, Region, Sample
 from xplain.regions import wilson
 from xplain.report.units import interval, percent
-from xplain.studies.record import InputWitness, Subject
+from xplain.studies.record import InputWitness, RegionHeat, Subject
 from xplain.studies.words import Words
 
 CLEAR = 0.05  # fewer bad inputs than this, surely: no problem
@@ -16,7 +17,8 @@ CLEAR = 0.05  # fewer bad inputs than this, surely: no problem
 
 def conclude(subject: Subject, regions: Sequence[Region], held_out: Sequence[Sample], worst: Sample | None,
              witnesses: Sequence[InputWitness], bad: Rate, infeasible: Rate, threshold: float,
-             meanings: dict[str, tuple[str, str]], command: str) -> tuple[tuple[Finding, ...], str]:
+             meanings: dict[str, tuple[str, str]], command: str,
+             heat_maps: Sequence[RegionHeat] = ()) -> tuple[tuple[Finding, ...], str]:
     """Ranked findings and one line. `held_out`: fresh feasible inputs; `worst`: of all feasible ones, None if none."""
     words, name = Words(subject), subject.heuristic
     if worst is None:
@@ -27,6 +29,9 @@ def conclude(subject: Subject, regions: Sequence[Region], held_out: Sequence[Sam
     by_region = {witness.where: witness for witness in witnesses}
     found = [_region_finding(subject, region, held_out, significant, threshold, by_region.get(region.name), meanings,
                              command) for region in significant]
+    parts = {each.where: parting_text(each) for each in heat_maps}
+    found = [replace(finding, why=f"{finding.why}{parts.get(region.name, '')}")
+             for finding, region in zip(found, significant, strict=True)]
     if not significant:
         found.append(_no_region(subject, bad, worst, of_all, threshold, command))
     for witness in witnesses:
@@ -70,6 +75,20 @@ def contrast_text(subject: Subject, witness: InputWitness, meanings: dict[str, t
              f"{number(each.after)}" for each in witness.contrast]
     return (f"on its witness a change of {', '.join(parts)} takes the gap from "
             f"{Words(subject).gap(witness.relative_gap)} to {Words(subject).gap(witness.contrast_gap)}")
+
+
+def parting_text(item: RegionHeat) -> str:
+    """The edges that most clearly only one side uses."""
+    heat = item.heat
+
+    def most(sign: int) -> str:
+        edges = sorted((edge for edge in heat.edges if sign * edge.score.value > 0.5),
+                       key=lambda edge: -abs(edge.score.value))
+        return ", ".join(f"{edge.tail} → {edge.head}" for edge in edges[:2])
+
+    sides = [f"only {name} has {text}" for name, text in ((heat.heuristic, most(-1)), (heat.benchmark, most(1)))
+             if text]
+    return f"; on most bad inputs there {' and '.join(sides)}" if sides else ""
 
 
 def number(value: float) -> str:

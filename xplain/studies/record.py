@@ -10,7 +10,9 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
+from xplain.heat_map import HeatMap
 from xplain.records import STRICT, Dimension, Finding, Provenance, Rate, Region, SearchTrace
+from xplain.regions.record import Linear, RegionEvidence, UnionScore
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,22 @@ class InputWitness:
 
 
 @dataclass(frozen=True)
+class RegionHeat:
+    """Heat map over the bad inputs of a region, or of all inputs (`where`)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    where: str
+    heat: HeatMap
+
+
+@dataclass(frozen=True)
 class StudyAnalysis:
     """Everything one analysis of a case study found (schema xplain-study/1).
 
     `threshold` as relative gaps are counted (see `Subject`). `infeasible_share`: of fresh draws. `bad_share`: of fresh
-    feasible ones. Every other rate is among feasible inputs as well.
+    feasible ones. Every other rate is among feasible inputs as well. `evidence`, `unions`, `linear`: of the
+    regions (see `xplain.regions.record`).
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -110,3 +123,7 @@ class StudyAnalysis:
     verdict: str
     meanings: dict[str, tuple[str, str]] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
+    heat_maps: tuple[RegionHeat, ...] = ()
+    evidence: tuple[RegionEvidence, ...] = ()
+    unions: tuple[UnionScore, ...] = ()
+    linear: tuple[Linear, ...] = ()

@@ -21,7 +21,7 @@ from xplain.studies.request import StudyRequest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-SECTIONS = ["findings", "worst", "regions", "problem", "search", "limits", "reproduce"]
+SECTIONS = ["findings", "worst", "regions", "flows", "problem", "search", "limits", "reproduce"]
 
 
 @pytest.fixture(scope="module", params=["first-fit", "demand-pinning"])
