@@ -136,6 +136,31 @@ def certify(
 
 
 @app.command()
+def generalise(
+    problem: Annotated[str, typer.Argument(help="demand-pinning, first-fit, first-fit-decreasing, ee-scheduling, or "
+                                           "file.py:NAME of an instance family.")],
+    instances: Annotated[int, typer.Option(help="Configurations to look for trends in.", min=1)] = 120,
+    held_out: Annotated[int | None, typer.Option(help="Fresh ones to confirm on. Default: as many.", min=1)] = None,
+    effort: Annotated[int | None, typer.Option(help="Inputs tried per configuration. Default: the family's.",
+                                               min=1)] = None,
+    policy: Annotated[str, typer.Option(help="The policy of ee-scheduling.")] = "drex",
+    level: Annotated[float, typer.Option(help="Chance of any false claim that is accepted.")] = 0.05,
+    null: Annotated[bool, typer.Option("--null", help="Check of the method: responses of other "
+                                       "configurations.")] = False,
+    loosen: Annotated[Path | None, typer.Option(help="Of ee-scheduling: a cost profile; describe the small workloads "
+                                                "that lose under it as loosely as can be verified.")] = None,
+    jobs: Annotated[int, typer.Option(help="Threads.")] = 2,
+    seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the record (JSON) here.")] = None,
+) -> None:
+    """Find what makes a heuristic lose more across configurations, and confirm it on configurations not seen."""
+    from xplain.generalise.command import run_generalise
+
+    run_generalise(problem, instances=instances, held_out=held_out, effort=effort, policy=policy, seed=seed, jobs=jobs,
+                   level=level, null=null, loosen_profile=loosen, out=out)
+
+
+@app.command()
 def problems() -> None:
     """List the problems that can be analysed: size, declared distribution, threshold, options."""
     from xplain.studies.command import print_problems

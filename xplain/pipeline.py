@@ -1,4 +1,4 @@
-"""The analysis, stage by stage: search -> proof -> regions -> causes -> tuning -> conclusion -> run folder.
+"""The analysis, stage by stage: search -> proof -> regions -> causes -> clusters -> tuning -> conclusion -> run folder.
 
 Every stage is a function from records to a record; `analyze` is the list of them. Source: analyzer design.
 """
@@ -22,9 +22,9 @@ from drex_runtime.policies import Policy, bind
 from drex_runtime.policies.show import policy_view
 from drex_runtime.records import CostProfile, ServerConfig, Workload, save_profile, save_workload
 from xplain import worst_case
+from xplain.causes import EXAMINED_STEPS, attribute_operating, clusters_of, heat_map_of
 from xplain.conclude import conclude
-from xplain.explain.regret import attribute_run, summarise
-from xplain.explain.values import ReferenceValues
+from xplain.explain.regret import summarise
 from xplain.explain.witness import build_witness, simplified
 from xplain.problems.exact import ExactProblem
 from xplain.problems.generator import REQUESTS_PER_PLACE
@@ -34,6 +34,8 @@ from xplain.problems.trace_source import BLOCKS, TraceSource
 from xplain.records import (
     Analysis,
     Attribution,
+    Cluster,
+    HeatMap,
     Provenance,
     Region,
     Resources,
@@ -53,8 +55,8 @@ from xplain.tuning.tune import Plan, tune
 from xplain.tuning.write import write_tuned
 
 # Shares of the budget; what is left goes to held-out sampling, regions and the report.
-SEARCH_SHARE, EXACT_SHARE, PROOF_SHARE, TUNING_SHARE = 0.25, 0.1, 0.05, 0.35
-EXAMINED_STEPS = 1000
+SEARCH_SHARE, EXACT_SHARE, PROOF_SHARE, TUNING_SHARE = 0.25, 0.1, 0.05, 0.3
+CLUSTER_SHARE, HEAT_SHARE = 0.1, 0.03
 VERSIONS = ("drex-xplain", "numpy", "numba", "scikit-learn", "optuna", "sympy")
 Tell = Callable[[str], None]
 
@@ -92,17 +94,28 @@ def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tel
             operating, wide.samples, held_out, request.threshold, request.seed, subject=operating.heuristic.name))
         explained = stages.run("explanations", Explained, lambda: explain(
             operating, exact, wide.samples, small.samples, regions, tell))
+        clusters = stages.run("clusters", tuple[Cluster, ...], lambda: clusters_of(
+            operating, exact, regions, wide.samples, small.samples, request.seed, seconds_of(request, CLUSTER_SHARE),
+            tell))
+        heat = stages.run("heat-map", HeatMap | None, lambda: heat_map_of(
+            exact, small.samples, seconds_of(request, HEAT_SHARE), tell))
         tuning = stages.run("tuning", Tuning | None, lambda: tune(
             operating, wide.samples, regions, explained.attributions, tuning_plan(request), tell))
         analysis = assemble(request, profile, out, operating, (*wide.traces, *small.traces),
                             (*wide.samples, *small.samples), held_out, regions, explained, tuning, worst, unproved)
-        analysis = replace(analysis, provenance=replace(analysis.provenance, seconds=time.monotonic() - begun))
+        analysis = replace(analysis, clusters=clusters, heat_map=heat, provenance=replace(
+            analysis.provenance, seconds=time.monotonic() - begun))
         save_analysis(folder, analysis)
         samples = (*wide.samples, *small.samples, *held_out)
         save_samples(folder, samples)
         write_tuned(folder / "tuned.yaml", request, analysis)
         write_report(folder / "report.html", analysis, samples)
     return analysis
+
+
+def seconds_of(request: AnalysisRequest, share: float) -> float | None:
+    """A share of the budget; None where counts bound the analysis."""
+    return None if request.evaluations is not None else request.budget * share
 
 
 def warm_up(operating: OperatingProblem, exact: ExactProblem, tell: Tell) -> None:
@@ -165,20 +178,9 @@ def explain(operating: OperatingProblem, exact: ExactProblem, samples: Sequence[
     return Explained(tuple(attributions), (witness,))
 
 
-def attribute_operating(problem: OperatingProblem, sample: Sample, name: str) -> Attribution:
-    """Regret by cause on the first workload of a point, against the best benchmark policy there."""
-    best = min(problem.benchmarks, key=lambda item: sample.benchmarks[item.name])
-    workload = problem.workloads(sample.point)[0]
-    values = ReferenceValues(workload, problem.objective, problem.bound(best, sample.point))
-    regret = attribute_run(problem.bound(problem.heuristic, sample.point), workload, problem.objective, values,
-                           examine=EXAMINED_STEPS)
-    return summarise(regret, sample.index, name, values.label)
-
-
 def tuning_plan(request: AnalysisRequest) -> Plan:
     """Tuning within its share of the budget, or by count."""
-    seconds = request.budget * TUNING_SHARE if request.evaluations is None else None
-    return Plan(seconds=seconds, seed=request.seed, jobs=request.jobs)
+    return Plan(seconds=seconds_of(request, TUNING_SHARE), seed=request.seed, jobs=request.jobs)
 
 
 def assemble(request: AnalysisRequest, profile: CostProfile, out: Path, problem: OperatingProblem,

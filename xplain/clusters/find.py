@@ -15,10 +15,10 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from drex_runtime.errors import RecordError
-from xplain.clusters.record import Cluster, ClusterPart
 from xplain.clusters.shares import NOBODY, Floats, Shares, listed, shares_of
 from xplain.clusters.split import Part, parts_of
 from xplain.records import Attribution, Region, Sample
+from xplain.records.cluster import Cluster, ClusterPart
 
 APART = 0.5  # share of regret on which two clusters disagree
 MIXED = 0.5  # share below which no cause is called dominant

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xplain.clusters.record import CauseShare
 from xplain.records import Attribution
+from xplain.records.cluster import CauseShare
 
 NOBODY = frozenset(("order", "gain", "unexamined"))  # kinds that no rule is to blame for
 Floats = npt.NDArray[np.float64]

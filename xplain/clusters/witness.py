@@ -18,13 +18,13 @@ from drex_runtime.policies import BoundPolicy
 from drex_runtime.records import Workload
 from drex_runtime.records.workload import Request
 from drex_runtime.scheduling.state import Objective
-from xplain.clusters.record import Cluster, Contrast
 from xplain.clusters.shares import NOBODY
 from xplain.encodings.exact import Limits
 from xplain.explain.many import Attributed, attribute_many
 from xplain.explain.witness import build_witness
 from xplain.problems.exact import ExactProblem
 from xplain.records import Attribution, Sample
+from xplain.records.cluster import Cluster, Contrast
 
 MOST_REQUESTS = 4
 DRAWS = 400  # workloads drawn if no sample loses for a cluster's reason

@@ -14,8 +14,8 @@ from itertools import pairwise
 from markupsafe import Markup, escape
 
 from xplain.heat_map.layout import COPY, Layout, Place, layered
-from xplain.heat_map.record import EdgeHeat, HeatMap
 from xplain.heat_map.table import shown, signed
+from xplain.records.heat_map import EdgeHeat, HeatMap
 from xplain.report.svg import NARROW, WIDE, Figure
 from xplain.report.units import count
 

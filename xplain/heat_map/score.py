@@ -16,9 +16,9 @@ import numpy.typing as npt
 from joblib import Parallel, delayed, effective_n_jobs
 
 from drex_runtime.errors import RecordError
-from xplain.heat_map.record import EdgeHeat, HeatMap, Mean
 from xplain.problems.flows import Edge, FlowPair, FlowProblem
 from xplain.records import Point, Rate
+from xplain.records.heat_map import EdgeHeat, HeatMap, Mean
 from xplain.regions import wilson
 from xplain.regions.score import Z95
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup, escape
 
-from xplain.heat_map.record import EdgeHeat, HeatMap, Mean
+from xplain.records.heat_map import EdgeHeat, HeatMap, Mean
 from xplain.report.units import MINUS, count, percent, significant
 
 TO = "to"

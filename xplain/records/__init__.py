@@ -19,13 +19,16 @@ from xplain.records.basic import (
     SearchTrace,
 )
 from xplain.records.cause import Attribution, Cause
+from xplain.records.cluster import CauseShare, Cluster, ClusterPart, Contrast
+from xplain.records.heat_map import EdgeHeat, HeatMap, Mean
 from xplain.records.region import Predicate, Region
 from xplain.records.schedule import Bar, ProofMethod, ProofSolver, Timeline, Witness, WorstCase
 from xplain.records.tuning import Comparison, Setting, Tuning
 
 __all__ = [
-    "INFEASIBLE_GAP", "STRICT", "UNBIASED", "Analysis", "Attribution", "Bar", "Cause", "Comparison",
-    "Dimension", "Evidence", "Finding", "Origin", "Point", "Predicate", "ProofMethod", "ProofSolver",
+    "INFEASIBLE_GAP", "STRICT", "UNBIASED", "Analysis", "Attribution", "Bar", "Cause", "CauseShare", "Cluster",
+    "ClusterPart", "Comparison", "Contrast", "Dimension", "EdgeHeat", "Evidence", "Finding", "HeatMap", "Mean",
+    "Origin", "Point", "Predicate", "ProofMethod", "ProofSolver",
     "Provenance", "Rate", "Region", "Resources", "Sample", "Scale", "SearchTrace", "Setting", "Timeline",
     "Tuning", "Witness", "WorstCase",
 ]

@@ -9,6 +9,8 @@ from pydantic import ConfigDict
 
 from xplain.records.basic import STRICT, Dimension, Evidence, Rate, SearchTrace
 from xplain.records.cause import Attribution
+from xplain.records.cluster import Cluster
+from xplain.records.heat_map import HeatMap
 from xplain.records.region import Region
 from xplain.records.schedule import Witness, WorstCase
 from xplain.records.tuning import Tuning
@@ -83,3 +85,5 @@ class Analysis:
     verdict: str
     limits: tuple[str, ...] = ()
     worst_cases: tuple[WorstCase, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
+    heat_map: HeatMap | None = None

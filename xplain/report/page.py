@@ -23,7 +23,7 @@ from xplain.studies.words import Words
 OBJECTIVES = {"total-completion": "total completion time", "makespan": "makespan", "misses": "missed due dates"}
 COMMON = (("search", "Search"), ("limits", "Limits"), ("reproduce", "Reproduce"))
 SECTIONS = (("findings", "Findings"), ("worst", "Worst case"), ("regions", "Regions"), ("causes", "Causes"),
-            ("tuning", "Tuning"), ("policy", "Policy"), *COMMON)
+            ("clusters", "Clusters"), ("flows", "Decisions"), ("tuning", "Tuning"), ("policy", "Policy"), *COMMON)
 STUDY_SECTIONS = (("findings", "Findings"), ("worst", "Worst inputs"), ("regions", "Regions"),
                   ("flows", "Flows"), ("problem", "Problem"),
                   *COMMON)

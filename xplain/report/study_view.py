@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
-from xplain.heat_map.draw import heat_map_figure
-from xplain.heat_map.table import heat_map_html
 from xplain.records import Evidence, Sample
 from xplain.regions import with_linear
+from xplain.report.heat_view import HeatView, heat_view
 from xplain.report.methods import MethodRow, method_rows
 from xplain.report.plots import PERCENT, search_curves
 from xplain.report.region_plots import Plot, region_plots
@@ -60,15 +57,6 @@ class WitnessTable:
 
 
 @dataclass(frozen=True)
-class HeatView:
-    """A heat map with its table."""
-
-    where: str
-    figure: Figure
-    table: Markup
-
-
-@dataclass(frozen=True)
 class StudyView:
     """Everything the template needs besides the analysis itself."""
 
@@ -98,8 +86,7 @@ def study_view(analysis: StudyAnalysis, samples: Sequence[Sample]) -> StudyView:
         search_curves(analysis.traces, NUMBER if analysis.subject.gap_unit else PERCENT, scaled=False)
         if any(trace.improvements for trace in analysis.traces) and feasible else None,
         tuple(method_rows(analysis.traces)),
-        tuple(HeatView(item.where, heat_map_figure(item.heat), heat_map_html(item.heat))
-              for item in analysis.heat_maps))
+        tuple(heat_view(item.where, item.heat) for item in analysis.heat_maps))
 
 
 def _facts(analysis: StudyAnalysis, words: Words, feasible: Sequence[Sample]) -> Iterable[Fact]:

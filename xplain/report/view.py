@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from markupsafe import Markup
-
 from drex_runtime.records.ticks import Tick
 from xplain.explain.sentences import cause_text
-from xplain.records import Analysis, Attribution, Evidence, Sample, Witness
+from xplain.records import Analysis, Attribution, Evidence, Sample
+from xplain.report.cluster_view import ClusterView, WitnessView, cluster_view, witness_view
+from xplain.report.heat_view import HeatView, heat_view
 from xplain.report.methods import MethodRow, method_rows
 from xplain.report.plots import before_after, search_curves
 from xplain.report.policy_text import RuleTable, rule_tables
 from xplain.report.proofs import ProofView, proof_views
 from xplain.report.region_plots import Plot, meaning, region_plots, unit
 from xplain.report.svg import Figure
-from xplain.report.timeline import Step, draw, steps
 from xplain.report.units import count, duration, interval, percent, threshold
 
 
@@ -68,27 +67,6 @@ class Worst:
 
 
 @dataclass(frozen=True)
-class WitnessView:
-    """A witness with its picture and the picture's tables."""
-
-    witness: Witness
-    svg: Markup
-    heuristic: tuple[Step, ...]
-    optimum: tuple[Step, ...]
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """Kinds of bars that occur, for the legend."""
-        return frozenset(bar.kind for line in (self.witness.heuristic, self.witness.optimum) for bar in line.bars)
-
-    @property
-    def segments(self) -> list[int]:
-        """Segments that occur, for the legend."""
-        lines = (self.witness.heuristic, self.witness.optimum)
-        return sorted({bar.segment for line in lines for bar in line.bars if bar.kind == "segment"})
-
-
-@dataclass(frozen=True)
 class View:
     """Everything the template needs besides the analysis itself."""
 
@@ -103,6 +81,8 @@ class View:
     curves: Figure | None
     methods: tuple[MethodRow, ...]
     rules: tuple[RuleTable, ...]
+    clusters: tuple[ClusterView, ...]
+    heat: HeatView | None
     scaled: bool = True
 
 
@@ -113,8 +93,7 @@ def view(analysis: Analysis, samples: Sequence[Sample], tick: Tick) -> View:
     return View(
         next((name for name in ("loss", "unknown", "none") if name in severities), "unknown"),
         tuple(_facts(analysis, samples)),
-        tuple(WitnessView(witness, draw(witness, tick), tuple(steps(witness.heuristic, tick)),
-                          tuple(steps(witness.optimum, tick))) for witness in analysis.witnesses),
+        tuple(witness_view(witness, tick) for witness in analysis.witnesses),
         tuple(_worst(analysis, samples)), tuple(proof_views(analysis.worst_cases, tick)),
         tuple(region_plots(samples, analysis.regions, analysis.dimensions, analysis.threshold,
                            list(dict.fromkeys(["operating", *(region.scale for region in analysis.regions)])))),
@@ -122,7 +101,9 @@ def view(analysis: Analysis, samples: Sequence[Sample], tick: Tick) -> View:
         before_after(tuning.comparisons) if tuning and tuning.comparisons else None,
         search_curves(analysis.traces) if any(trace.improvements for trace in analysis.traces) else None,
         tuple(method_rows(analysis.traces)),
-        tuple(rule_tables(analysis.policy_table)))
+        tuple(rule_tables(analysis.policy_table)),
+        tuple(cluster_view(item, tick) for item in analysis.clusters),
+        None if analysis.heat_map is None else heat_view("small workloads that lose", analysis.heat_map))
 
 
 def _facts(analysis: Analysis, samples: Sequence[Sample]) -> Iterable[Fact]:

@@ -50,7 +50,9 @@ def test_no_schedule_is_better_and_one_is_as_good(objective: Objective) -> None:
 
 @pytest.mark.parametrize("objective", ["makespan", "total-completion"])
 def test_the_milps_optimum_is_that_of_exact_search_and_brute_force(objective: Objective) -> None:
-    quota, seed = Quota(), 0
+    """HiGHS says nothing wrong: where its runs contradict each other (see `encodings.solvers.highs`) it says so, and
+    CP-SAT proves the optimum of the same program."""
+    quota, seed, undecided = Quota(), 0, 0
     while quota.cases < scaled(8, 260):
         case = small_case(seed, 60)
         seed += 1
@@ -64,10 +66,15 @@ def test_the_milps_optimum_is_that_of_exact_search_and_brute_force(objective: Ob
         steps = unroll("OPT", terms, inputs, case.profile, case.config, FreeChooser("OPT", terms, inputs, case.config))
         inputs.fix(case.workload)
         terms.require(steps.finished)
-        result = solve_milp(MilpModel(terms, steps.cost(objective)), "highs", threads=1)
+        milp = MilpModel(terms, steps.cost(objective))
+        result = solve_milp(milp, "highs", threads=1)
+        if result.stopped == "failed":
+            assert "contradicts itself" in result.detail and result.bound is None and result.proof is None, case.seed
+            undecided, result = undecided + 1, solve_milp(milp, "cpsat", threads=1)
         assert (result.stopped, result.incumbent, result.bound) == ("optimal", best, best), case.seed
         quota.add(case)
-    print(quota)
+    print(f"{quota}; left undecided by HiGHS: {undecided}")
+    assert undecided <= quota.cases / 50
     if scaled(0, 1, "optimum: quotas are asked for"):
         quota.require(50, ("batch_max < n", "N < n", "arrivals"))  # of each of two objectives
         quota.require(25, ("K = 2", "prompts"))

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from xplain.records import STRICT, Rate
+from xplain.records.basic import STRICT, Rate
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from xplain.records import STRICT, Predicate, Witness
+from xplain.records.basic import STRICT
+from xplain.records.region import Predicate
+from xplain.records.schedule import Witness
 
 
 @dataclass(frozen=True)
