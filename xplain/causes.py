@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import chain, zip_longest
 
+import numpy as np
+
 from xplain.clusters import cluster, with_witnesses
 from xplain.explain.regret import attribute_run, summarise
 from xplain.explain.values import ReferenceValues
-from xplain.heat_map import heat_map
 from xplain.heat_map.scheduling import SchedulingFlows
+from xplain.heat_map.score import heat_map
 from xplain.problems.exact import ExactProblem
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Attribution, Cluster, HeatMap, Region, Sample
@@ -36,16 +38,21 @@ def attribute_operating(problem: OperatingProblem, sample: Sample, name: str) ->
 
 
 def clusters_of(operating: OperatingProblem, exact: ExactProblem, regions: Sequence[Region], samples: Sequence[Sample],
-                small: Sequence[Sample], seed: int, seconds: float | None, tell: Tell) -> tuple[Cluster, ...]:
+                small: Sequence[Sample], known: Sequence[Attribution], seed: int, seconds: float | None,
+                tell: Tell) -> tuple[Cluster, ...]:
     """Regions by cause, each cluster with a small witness.
 
-    The worst PER_REGION workloads of each region are attributed, the worst of all regions first; `seconds` (None: no
-    limit) ends that early, but not before one per region.
+    Beside those `known`, up to PER_REGION losing workloads of each region are attributed, drawn by `seed`, one of each
+    region at a time; `seconds` (None: no limit) ends that early, but not before one per region.
     """
     ends = None if seconds is None else time.monotonic() + seconds
-    inside = [[(region.name, sample) for sample in sorted(samples, key=lambda item: -item.relative_gap)
-               if region.holds(sample.features)][:PER_REGION] for region in regions]
-    found: dict[str, list[Attribution]] = {region.name: [] for region in regions}
+    found = {region.name: [item for item in known if item.region == region.name] for region in regions}
+    inside = []
+    for region in regions:
+        had = {item.sample for item in found[region.name]}
+        losing = [item for item in samples if item.index not in had and item.gap > 0 and region.holds(item.features)]
+        drawn = np.random.default_rng([seed, 49_979_687]).permutation(len(losing))[:PER_REGION - len(had)]
+        inside.append([(region.name, losing[int(k)]) for k in drawn])
     for each in chain.from_iterable(zip_longest(*inside)):
         if each is None or (found[each[0]] and ends is not None and time.monotonic() > ends):
             continue

@@ -18,7 +18,7 @@ from xplain.pipeline import analyze
 from xplain.problems.generator import check_space, default_space
 from xplain.problems.trace_source import trace_space
 from xplain.records import Analysis
-from xplain.report import write_report, write_study_report
+from xplain.report.page import write_report, write_study_report
 from xplain.request import TRACE_FILE, AnalysisRequest, load_request, operating_problem
 from xplain.run_folder import check_free, load_analysis, load_any, load_samples, save_analysis
 from xplain.space import load_space

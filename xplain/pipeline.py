@@ -46,7 +46,7 @@ from xplain.records import (
     WorstCase,
 )
 from xplain.regions import find_regions, wilson
-from xplain.report import write_report
+from xplain.report.page import write_report
 from xplain.request import TRACE_FILE, AnalysisRequest, exact_problem, operating_problem, save_request
 from xplain.run_folder import new_run_folder, save_analysis, save_samples
 from xplain.search import Budget, SearchOutcome, portfolio
@@ -95,8 +95,8 @@ def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tel
         explained = stages.run("explanations", Explained, lambda: explain(
             operating, exact, wide.samples, small.samples, regions, tell))
         clusters = stages.run("clusters", tuple[Cluster, ...], lambda: clusters_of(
-            operating, exact, regions, wide.samples, small.samples, request.seed, seconds_of(request, CLUSTER_SHARE),
-            tell))
+            operating, exact, regions, wide.samples, small.samples, explained.attributions, request.seed,
+            seconds_of(request, CLUSTER_SHARE), tell))
         heat = stages.run("heat-map", HeatMap | None, lambda: heat_map_of(
             exact, small.samples, seconds_of(request, HEAT_SHARE), tell))
         tuning = stages.run("tuning", Tuning | None, lambda: tune(

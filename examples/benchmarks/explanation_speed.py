@@ -27,8 +27,8 @@ from drex_runtime.policies.load import load_policy
 from drex_runtime.records import load_profile
 from drex_runtime.scheduling.state import Objective
 from xplain.explain.many import attribute_many
-from xplain.heat_map import heat_map
 from xplain.heat_map.scheduling import SchedulingFlows
+from xplain.heat_map.score import heat_map
 from xplain.problems.exact import ExactProblem
 from xplain.problems.flows import FlowProblem
 from xplain.problems.operating import Contender

@@ -1,9 +1,5 @@
-"""Edge heat maps: where the flows of a heuristic and of its benchmark part, over many samples."""
+"""Edge heat maps: where the flows of a heuristic and of its benchmark part, over many samples.
 
-from xplain.heat_map.draw import heat_map_figure, heat_map_svg
-from xplain.heat_map.score import heat_map
-from xplain.heat_map.table import heat_map_html, heat_map_table
-from xplain.records.heat_map import EdgeHeat, HeatMap, Mean
-
-__all__ = ["EdgeHeat", "HeatMap", "Mean", "heat_map", "heat_map_figure", "heat_map_html", "heat_map_svg",
-           "heat_map_table"]
+`score.heat_map` computes one, `draw` and `table` show it; nothing is imported here, because the processes that compute
+flows need none of the libraries that draw.
+"""

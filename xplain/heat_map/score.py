@@ -16,7 +16,8 @@ import numpy.typing as npt
 from joblib import Parallel, delayed, effective_n_jobs
 
 from drex_runtime.errors import RecordError
-from xplain.problems.flows import Edge, FlowPair, FlowProblem
+from xplain.heat_map.amounts import Floats, amounts_at
+from xplain.problems.flows import Edge, FlowProblem
 from xplain.records import Point, Rate
 from xplain.records.heat_map import EdgeHeat, HeatMap, Mean
 from xplain.regions import wilson
@@ -24,10 +25,6 @@ from xplain.regions.score import Z95
 
 BATCH = 100  # points a process gets at once; always the same, so that the result does not depend on `jobs`
 START = 2.0  # seconds that starting processes takes, about
-NOISE = 1e-6  # amounts below this share of a sample's largest are what a solver leaves behind
-
-Floats = npt.NDArray[np.float64]
-Table = tuple[Floats, npt.NDArray[np.bool_]]
 
 
 def heat_map(problem: FlowProblem, points: Sequence[Point], *, jobs: int = 1, heuristic: str = "heuristic",
@@ -45,49 +42,17 @@ def heat_map(problem: FlowProblem, points: Sequence[Point], *, jobs: int = 1, he
     batches = [points[begin:begin + BATCH] for begin in range(0, len(points), BATCH)]
     # The first batch tells whether processes gain more than it costs to start them; the result is the same either way.
     begun = time.process_time()
-    tables = [_tables(problem, edges, batch) for batch in batches[:1]]
+    tables = [amounts_at(problem, edges, batch) for batch in batches[:1]]
     left = (time.process_time() - begun) * len(batches[1:])
     processes = min(effective_n_jobs(jobs), len(batches[1:]))
     if processes > 1 and left * (1 - 1 / processes) > START:
-        tables += Parallel(n_jobs=processes)(delayed(_tables)(problem, edges, batch) for batch in batches[1:])
+        tables += Parallel(n_jobs=processes)(delayed(amounts_at)(problem, edges, batch) for batch in batches[1:])
     else:
-        tables += [_tables(problem, edges, batch) for batch in batches[1:]]
+        tables += [amounts_at(problem, edges, batch) for batch in batches[1:]]
     amounts = np.concatenate([np.zeros((0, len(edges), 2)), *(table[0] for table in tables)])
     certain = np.concatenate([np.zeros((0, len(edges)), np.bool_), *(table[1] for table in tables)])
     heats = tuple(_heat(edge, amounts[:, place], certain[:, place]) for place, edge in enumerate(edges))
     return HeatMap(heats, len(points), len(points) - len(amounts), heuristic, benchmark, unit)
-
-
-def _tables(problem: FlowProblem, edges: tuple[Edge, ...], points: Sequence[Point]) -> Table:
-    """Amounts [sample, edge, side] and certain differences [sample, edge] of the points that have flows."""
-    index = {edge: place for place, edge in enumerate(edges)}
-    pairs = [pair for pair in map(problem.flows, points) if pair is not None]
-    amounts = np.zeros((len(pairs), len(edges), 2))
-    certain = np.zeros((len(pairs), len(edges)), np.bool_)
-    for row, pair in enumerate(pairs):
-        _check(pair, index)
-        for side, flow in enumerate((pair.heuristic, pair.benchmark)):
-            for edge, amount in flow.items():
-                amounts[row, index[edge], side] = amount
-        for edge in pair.certain:
-            certain[row, index[edge]] = True
-    # What is not above the noise is 0, and amounts that differ by no more are equal.
-    noise = NOISE * amounts.max(axis=(1, 2), initial=0.0)[:, None]
-    amounts[amounts <= noise[:, :, None]] = 0.0
-    alike = np.abs(amounts[:, :, 1] - amounts[:, :, 0]) <= noise
-    amounts[:, :, 1][alike] = amounts[:, :, 0][alike]
-    return amounts, certain
-
-
-def _check(pair: FlowPair, index: dict[Edge, int]) -> None:
-    for name, edges in (("heuristic", pair.heuristic), ("benchmark", pair.benchmark), ("certain", pair.certain)):
-        for edge in edges:
-            if edge not in index:
-                raise RecordError("flows", name, edge, "an edge that the problem names in `edges`")
-    for name, flow in (("heuristic", pair.heuristic), ("benchmark", pair.benchmark)):
-        for edge, amount in flow.items():
-            if not (math.isfinite(amount) and amount >= -NOISE):
-                raise RecordError("flows", f"{name} {edge[0]} > {edge[1]}", amount, "a number of 0 or more")
 
 
 def _heat(edge: Edge, amounts: Floats, certain: npt.NDArray[np.bool_]) -> EdgeHeat:

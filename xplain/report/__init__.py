@@ -1,5 +1,1 @@
-"""The report: one self-contained HTML file."""
-
-from xplain.report.page import render_report, render_study, write_report, write_study_report
-
-__all__ = ["render_report", "render_study", "write_report", "write_study_report"]
+"""The report: one self-contained HTML file (`page`). What it is made of is imported from its modules."""

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from xplain.heat_map import heat_map
+from xplain.heat_map.score import heat_map
 from xplain.records import Provenance, Rate, Region, Sample
 from xplain.regions import RegionSearch, find_regions_with_evidence, wilson, with_linear
-from xplain.report import write_study_report
+from xplain.report.page import write_study_report
 from xplain.run_folder import new_run_folder, save_samples, save_study
 from xplain.search import Budget, SearchOutcome, portfolio
 from xplain.stages import kept_stages, request_key

@@ -10,8 +10,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from xplain.heat_map import HeatMap
-from xplain.records import STRICT, Dimension, Finding, Provenance, Rate, Region, SearchTrace
+from xplain.records import STRICT, Dimension, Finding, HeatMap, Provenance, Rate, Region, SearchTrace
 from xplain.regions.record import Linear, RegionEvidence, UnionScore
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from tests.xplain.heat_map.flows import KnownFlows
 from xplain.flow.demand_pinning import certain_edges, edges, five_node, optimal, pinned
-from xplain.heat_map import HeatMap, heat_map
+from xplain.heat_map.score import heat_map
 from xplain.problems.flows import FlowPair
-from xplain.records import Point
+from xplain.records import HeatMap, Point
 
 PAIRS = (("1", "3"), ("1", "2"), ("2", "3"))
 THRESHOLD = 50

@@ -14,10 +14,12 @@ import pytest
 
 from tests.scale import scaled
 from tests.xplain.heat_map.flows import DETOUR, KnownFlows, detour, points
-from xplain.heat_map import HeatMap, heat_map, heat_map_figure, heat_map_html, heat_map_svg, heat_map_table
-from xplain.heat_map.draw import BENCHMARK, BOTH, HEURISTIC, MOST, label_of, style_of
+from xplain.heat_map.draw import BENCHMARK, BOTH, HEURISTIC, MOST, heat_map_figure, heat_map_svg, label_of, style_of
 from xplain.heat_map.layout import NODE, layered
+from xplain.heat_map.score import heat_map
+from xplain.heat_map.table import heat_map_html, heat_map_table
 from xplain.problems.flows import Edge, FlowPair
+from xplain.records import HeatMap
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -13,10 +13,12 @@ from drex_runtime.policies import shipped_policy
 from drex_runtime.records import CostProfile, LinearCost, SegmentCost, load_profile
 from drex_runtime.scheduling.state import Objective
 from tests.scale import scaled
-from xplain.heat_map import HeatMap, heat_map, score
+from xplain.heat_map import score
 from xplain.heat_map.scheduling import SchedulingFlows, bucket
+from xplain.heat_map.score import heat_map
 from xplain.problems.exact import ExactProblem
 from xplain.problems.operating import Contender
+from xplain.records import HeatMap
 
 FREE = CostProfile("free second pass", (1, 2, 4), (SegmentCost((100, 101, 103)), SegmentCost((100, 101, 103))),
                    (LinearCost(),), (0,))

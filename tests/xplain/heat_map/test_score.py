@@ -10,9 +10,10 @@ import pytest
 from drex_runtime.errors import RecordError
 from tests.scale import scaled
 from tests.xplain.heat_map.flows import DETOUR, KnownFlows, detour, points
-from xplain.heat_map import EdgeHeat, HeatMap, heat_map, score
-from xplain.heat_map.score import paired_difference
+from xplain.heat_map import score
+from xplain.heat_map.score import heat_map, paired_difference
 from xplain.problems.flows import Edge, FlowPair
+from xplain.records import EdgeHeat, HeatMap
 
 
 def heats(heat: HeatMap) -> dict[Edge, EdgeHeat]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.xplain.report.example import example
-from xplain.report import write_report
+from xplain.report.page import write_report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -14,9 +14,10 @@ from drex_runtime.errors import InputError
 from tests.xplain.report.example import HOSTILE
 from tests.xplain.report.example import example as make_example
 from xplain.records import Sample
-from xplain.report import render_report, write_report
+from xplain.report.page import render_report, write_report
 
-SECTIONS = ["findings", "worst", "regions", "causes", "clusters", "flows", "tuning", "policy", "search", "limits", "reproduce"]
+SECTIONS = ["findings", "worst", "regions", "causes", "clusters", "flows", "tuning", "policy", "search", "limits",
+            "reproduce"]
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 

@@ -9,8 +9,8 @@ import pytest
 from tests.xplain.report.example import example, worst_cases
 from xplain.conclude import worst_case_finding
 from xplain.records import Evidence, SearchTrace, WorstCase
-from xplain.report import render_report
 from xplain.report.methods import method_rows
+from xplain.report.page import render_report
 from xplain.report.proofs import gap_text, label, proof_views
 
 PROVED, FLOATING, BOUNDED = worst_cases()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.xplain.report.test_page import outline
 from xplain.records import Sample
-from xplain.report import render_study, write_study_report
+from xplain.report.page import render_study, write_study_report
 from xplain.run_folder import load_any, load_samples
 from xplain.studies.analyze import analyze_study
 from xplain.studies.open import open_problem
