@@ -62,9 +62,9 @@ class Box:
         found: list[Predicate] = []
         for name, low, high in zip(names, self.lows, self.highs, strict=True):
             if math.isfinite(low):
-                found.append(Predicate(name, ">", low))
+                found.append(Predicate(name, ">", low + 0.0))  # + 0.0: no negative zero
             if math.isfinite(high):
-                found.append(Predicate(name, "<=", high))
+                found.append(Predicate(name, "<=", high + 0.0))
         return tuple(found)
 
 
