@@ -50,13 +50,13 @@ def new_run_folder(out: Path) -> Iterator[Path]:
 
 def save_analysis(folder: Path, analysis: Analysis) -> None:
     """analysis.json and findings.json of a policy."""
-    write_record(folder / "analysis.json", ANALYSIS_SCHEMA, analysis, _ANALYSIS)
+    write_record(folder / "analysis.json", ANALYSIS_SCHEMA, analysis, _ANALYSIS, keep_none=True)
     _save_findings(folder, analysis.findings)
 
 
 def save_study(folder: Path, analysis: StudyAnalysis) -> None:
     """analysis.json and findings.json of a case study."""
-    write_record(folder / "analysis.json", STUDY_SCHEMA, analysis, _STUDY)
+    write_record(folder / "analysis.json", STUDY_SCHEMA, analysis, _STUDY, keep_none=True)
     _save_findings(folder, analysis.findings)
 
 

@@ -124,9 +124,14 @@ def as_input_error(error: ValidationError, source: str) -> InputError:
     return InputError(source, field, first.get("input"), first["msg"].lower() + others)
 
 
-def write_record(path: Path, schema: str, record: Record, adapter: TypeAdapter[Record]) -> None:
-    """Write `record` as versioned JSON, atomically."""
-    body = adapter.dump_python(record, mode="json", exclude_none=True)
+def write_record(path: Path, schema: str, record: Record, adapter: TypeAdapter[Record], *,
+                 keep_none: bool = False) -> None:
+    """Write `record` as versioned JSON, atomically.
+
+    Fields that are None are left out, which keeps workloads of many requests short, unless `keep_none`: for records with
+    fields that must be given although they may be None, or with None among a mapping's values.
+    """
+    body = adapter.dump_python(record, mode="json", exclude_none=not keep_none)
     lines = (f" {json.dumps(key)}: {_layout(value)}" for key, value in {"schema": schema, **body}.items())
     write_atomic(path, "{\n" + ",\n".join(lines) + "\n}\n")
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from drex_runtime.errors import InputError
 from tests.xplain.report.example import example
 from tests.xplain.tiny import run_command, saved_profile, tiny_request
 from xplain import pipeline
-from xplain.run_folder import load_analysis, load_samples, new_run_folder
+from xplain.run_folder import load_analysis, load_samples, new_run_folder, save_analysis
 from xplain.search import METHODS
 
 COMPLETE = {"analysis.json", "findings.json", "profile.json", "report.html", "request.json", "samples.parquet",
@@ -154,3 +155,13 @@ def test_a_damaged_record_is_one_line(name: str, damage: str, command: str, tiny
     lines = [line for line in captured.err.splitlines() if line.strip()]
     assert len(lines) == 1 and name in lines[0] and "Traceback" not in captured.err
     assert everything_in(run) == before
+
+
+def test_what_was_not_found_reads_back(tmp_path: Path) -> None:
+    """A worst case of which nothing is known, no tuning, no heat map: None is a value, not a missing field."""
+    analysis, _ = example()
+    unknown = replace(analysis.worst_cases[0], stopped="time-limit", proof=None, lower=None, upper=None, heuristic=None,
+                      benchmark=None, arrivals=(), depths=())
+    analysis = replace(analysis, worst_cases=(unknown, *analysis.worst_cases), tuning=None, heat_map=None)
+    save_analysis(tmp_path, analysis)
+    assert load_analysis(tmp_path) == analysis

@@ -170,4 +170,4 @@ def load_generalisation(path: Path) -> Generalisation:
 
 def save_generalisation(path: Path, found: Generalisation) -> None:
     """Write one atomically."""
-    write_record(path, SCHEMA, found, _ADAPTER)
+    write_record(path, SCHEMA, found, _ADAPTER, keep_none=True)

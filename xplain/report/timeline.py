@@ -59,7 +59,7 @@ def draw(witness: Witness, tick: Tick) -> Markup:
     panel = HEAD + DEVICE + 8 + lanes * LANE
     height = 2 * panel + SPACE + AXIS
     scale = (WIDTH - GUTTER - RIGHT) / end
-    parts = [_patterns()]
+    parts: list[str] = []
     parts += _axis(end, scale, height - AXIS, tick)
     for place, line in enumerate(lines):
         top = place * (panel + SPACE)
@@ -75,7 +75,8 @@ def draw(witness: Witness, tick: Tick) -> Markup:
                   f'width="{WIDTH}" height="{height}">{"".join(parts)}</svg>')
 
 
-def _patterns() -> str:
+def patterns() -> Markup:
+    """The hatchings of all timelines of a page, once: ids must be unique."""
     def pattern(name: str, mark: str, size: int = 6) -> str:
         return (f'<pattern id="tl-{name}" width="{size}" height="{size}" patternUnits="userSpaceOnUse">'
                 f'<rect class="tl-ground" width="{size}" height="{size}"/>{mark}</pattern>')
@@ -84,8 +85,8 @@ def _patterns() -> str:
     back = '<path class="tl-mark" d="M-1,-1L7,7M-2,4L2,8M4,-2L8,2"/>'
     dots = '<circle class="tl-dot" cx="2" cy="2" r="1.1"/>'
     lines = '<path class="tl-mark" d="M0,3H6"/>'
-    return (f"<defs>{pattern('ramp', slash)}{pattern('start', slash + back)}{pattern('rebatch', back)}"
-            f"{pattern('fill', lines)}{pattern('prefill', dots, 4)}</defs>")
+    return Markup(f"<defs>{pattern('ramp', slash)}{pattern('start', slash + back)}{pattern('rebatch', back)}"
+                  f"{pattern('fill', lines)}{pattern('prefill', dots, 4)}</defs>")
 
 
 def _axis(end: int, scale: float, bottom: float, tick: Tick) -> Iterator[str]:

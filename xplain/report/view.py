@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from markupsafe import Markup
+
 from drex_runtime.records.ticks import Tick
 from xplain.explain.sentences import cause_text
 from xplain.records import Analysis, Attribution, Evidence, Sample
@@ -16,6 +18,7 @@ from xplain.report.policy_text import RuleTable, rule_tables
 from xplain.report.proofs import ProofView, proof_views
 from xplain.report.region_plots import Plot, meaning, region_plots, unit
 from xplain.report.svg import Figure
+from xplain.report.timeline import patterns
 from xplain.report.units import count, duration, interval, percent, threshold
 
 
@@ -83,6 +86,7 @@ class View:
     rules: tuple[RuleTable, ...]
     clusters: tuple[ClusterView, ...]
     heat: HeatView | None
+    patterns: Markup
     scaled: bool = True
 
 
@@ -103,7 +107,8 @@ def view(analysis: Analysis, samples: Sequence[Sample], tick: Tick) -> View:
         tuple(method_rows(analysis.traces)),
         tuple(rule_tables(analysis.policy_table)),
         tuple(cluster_view(item, tick) for item in analysis.clusters),
-        None if analysis.heat_map is None else heat_view("small workloads that lose", analysis.heat_map))
+        None if analysis.heat_map is None else heat_view("small workloads that lose", analysis.heat_map),
+        patterns())
 
 
 def _facts(analysis: Analysis, samples: Sequence[Sample]) -> Iterable[Fact]:

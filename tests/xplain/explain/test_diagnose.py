@@ -109,7 +109,7 @@ def test_remedies_change_the_blamed_choice_and_nothing_else() -> None:
 def test_a_remedy_reverses_the_decision_it_was_made_for() -> None:
     """Some change of a missed rule makes it fire where it was missed: the atom is loosened by what it lacked there."""
     checked = 0
-    for seed in range(scaled(30, 400)):
+    for seed in range(scaled(60, 400)):
         case = regret_case(seed)
         for decision in attribute_many(case.policy, [case.workload], case.objective)[0].decisions:
             missed = [part for part in decision.parts if part.cause.kind == "missed" and part.cause.atom != "never"]

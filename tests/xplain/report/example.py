@@ -10,9 +10,17 @@ from xplain.records import (
     Attribution,
     Bar,
     Cause,
+    CauseShare,
+    Cluster,
+    ClusterPart,
     Comparison,
+    Contrast,
+    EdgeHeat,
     Evidence,
     Finding,
+    HeatMap,
+    Mean,
+    Predicate,
     Provenance,
     Rate,
     Resources,
@@ -108,6 +116,33 @@ def worst_cases() -> tuple[WorstCase, ...]:
     return proved, floating, bounded
 
 
+def clusters(text: str) -> tuple[Cluster, ...]:
+    """One with a witness and a contrast, one with neither."""
+    late = CauseShare("missed", "flush_size", "buffered >= flush_size", 0.71)
+    early = CauseShare("fired", text, "exits > art_factor*batch", 0.64)
+    split = Predicate("exit_rate", ">", 0.4)
+    return (
+        Cluster("C1", "flush_size should have fired", late.kind, late.rule, late.atom,
+                ("flush_size",), late.share, False, (ClusterPart("R1", (), (), 6, (late, early)),), (late, early),
+                (3, 7, 9), 0.24, witness(), Contrast("request 1 without its last token", 1, witness())),
+        Cluster("C2", f"{text} fired although something below it was better", early.kind, early.rule, early.atom, (),
+                early.share, True, (ClusterPart("R2", (split,), (split,), 4, (early,)),), (early,), (11,), 0.09,
+                no_witness="no workload of at most 4 requests was found that loses 5 % for this reason"))
+
+
+def heat_map_of(text: str) -> HeatMap:
+    """Three edges: more the optimum, more the heuristic, alike."""
+    def edge(head: str, score: float) -> EdgeHeat:
+        share = Rate(abs(score), max(0.0, abs(score) - 0.1), min(1.0, abs(score) + 0.1), 40)
+        none, rest = Rate(0.0, 0.0, 0.09, 40), Rate(1 - abs(score), 0.1, 0.9, 40)
+        mean = Mean(score, score - 0.1, score + 0.1)
+        return EdgeHeat("2 ready, 1 buffered", head, mean, rest, share if score > 0 else none,
+                        share if score < 0 else none, none, 0.4, 0.4 + score, mean, share, share)
+
+    return HeatMap((edge("RUN(2)", 0.6), edge("RUN(1)", -0.6), edge("SPLIT", 0.0)), 42, 2, text, "the optimum",
+                   "decisions")
+
+
 def example(*, hostile: bool = False, evaluations: int = 300) -> tuple[Analysis, tuple[Sample, ...]]:
     """The analysis and its samples; with `hostile`, markup wherever a text comes from outside."""
     problem = SyntheticProblem(box, plane(), noise=0.03)
@@ -156,5 +191,5 @@ def example(*, hostile: bool = False, evaluations: int = 300) -> tuple[Analysis,
         "12. Cause: rule flush_size should have fired but buffered >= flush_size was false. Tuned: held-out mean gap "
         "+12 % to +1.3 %.",
         ("exact scale: 4 requests x 4 tokens, no prompts; 398 of 400 optima proved, the others are intervals",
-         "operating scale: 2 workloads per point"), worst_cases())
+         "operating scale: 2 workloads per point"), worst_cases(), clusters(text), heat_map_of(text))
     return analysis, samples

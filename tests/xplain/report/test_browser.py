@@ -50,7 +50,7 @@ def test_loads_alone_without_errors_and_fits(browser: Browser, report: Path, wid
     assert requests == [report.as_uri()]
     assert complaints == []
     sizes = page.eval_on_selector_all("section", "all => all.map(one => [one.id, one.innerText.length])")
-    assert len(sizes) == 9
+    assert len(sizes) == 11
     assert all(length > 60 for _, length in sizes), sizes
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     shown = page.eval_on_selector_all("figure svg", "all => all.filter(one => one.getBoundingClientRect().width > 200)"

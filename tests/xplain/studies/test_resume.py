@@ -61,7 +61,7 @@ def without_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "write_study_report", lambda *_: None)
 
 
-STAGES = ("search", "fresh_samples", "regions_of", "witnesses_of", "assemble")
+STAGES = ("search", "fresh_samples", "regions_of", "heat_maps_of", "witnesses_of", "assemble")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -92,7 +92,7 @@ def test_a_policy_interrupted_before_tuning_goes_on(tiny_run: Path, tmp_path: Pa
             analyse_tiny(out)
     told: list[str] = []
     analyze(tiny_request(), PROFILE, out, told.append)
-    assert sum("finished before, kept" in line for line in told) == 6
+    assert sum("finished before, kept" in line for line in told) == 8
     assert timeless(out) == timeless(tiny_run)
 
 
