@@ -140,7 +140,8 @@ def proof_means(request: AnalysisRequest) -> worst_case.Means:
 
     A MILP or SMT solver has no count to be bounded by: it gets the seconds in either case.
     """
-    counted = request.evaluations is not None and request.method in ("auto", "enumerate")
+    counted = (request.evaluations is not None and request.method in ("auto", "enumerate")
+               and request.solver == "auto")
     return worst_case.Means(request.method, request.solver, None if counted else request.budget * PROOF_SHARE)
 
 

@@ -216,7 +216,8 @@ def test_naming_a_solver_takes_it_and_proves_what_enumeration_proves(solver: Pro
 def test_the_analysis_worst_case_is_enumerations(solver: ProofSolver, tmp_path: Path) -> None:
     told = {}
     for name, options in (("enumerate", {"method": "enumerate"}), (solver, {"solver": solver})):
-        told[name] = analyse_tiny(tmp_path / name, requests=2, tokens=1, **options).worst_cases
+        made = analyse_tiny(tmp_path / name, requests=2, tokens=1, budget=6000.0, **options)
+        told[name] = made.worst_cases
     assert all(case.proved for cases in told.values() for case in cases)
     assert [(case.space, case.lower, case.upper) for case in told[solver]] == [
         (case.space, case.lower, case.upper) for case in told["enumerate"]]
