@@ -128,8 +128,8 @@ def write_record(path: Path, schema: str, record: Record, adapter: TypeAdapter[R
                  keep_none: bool = False) -> None:
     """Write `record` as versioned JSON, atomically.
 
-    Fields that are None are left out, which keeps workloads of many requests short, unless `keep_none`: for records with
-    fields that must be given although they may be None, or with None among a mapping's values.
+    Fields that are None are left out, which keeps workloads of many requests short, unless `keep_none`: for records
+    with fields that must be given although they may be None, or with None among a mapping's values.
     """
     body = adapter.dump_python(record, mode="json", exclude_none=not keep_none)
     lines = (f" {json.dumps(key)}: {_layout(value)}" for key, value in {"schema": schema, **body}.items())
