@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Tell = Callable[[str], None]
 # Without a limit in seconds (results must repeat) rungs end here; enumerating as many takes seconds on one core.
 COUNTED_INPUTS = 20_000
+FEW_TOKENS = 4
 LEAST_SECONDS = 0.05  # not worth starting for less
 AT_ONCE_SHARE = 0.7  # of the seconds, at most, for the first ladder
 
@@ -180,12 +181,13 @@ def _by_size() -> Maximize:
 def _answer(gap: GapProblem, means: Means, told: Callable[[Progress], None], maximize: Maximize) -> GapAnswer:
     """`milp`: the lattice formulation, which is the faster one, or where it does not apply the general one.
 
-    With open arrivals the lattice is many programs; CP-SAT would start a process for each, which takes longer than to
-    solve the general one.
+    With open arrivals the lattice is many programs, and CP-SAT starts a process for each: the general one is faster up
+    to FEW_TOKENS (at 3 x 3 it did not end in half an hour).
     """
     if means.method != "milp" and not means.asks_for_solver:
         return maximize(gap, means.method, means.solver, means.seconds, told)
-    if means.solver == "cpsat" and any(len(each.arrivals) > 1 for each in gap.space.requests):
+    tokens = sum(max(each.lengths) for each in gap.space.requests)
+    if means.solver == "cpsat" and tokens <= FEW_TOKENS and any(len(each.arrivals) > 1 for each in gap.space.requests):
         return maximize(gap, "steps", means.solver, means.seconds, told)
     try:
         return maximize(gap, "lattice", means.solver, means.seconds, told)

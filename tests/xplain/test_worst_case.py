@@ -207,7 +207,8 @@ def test_naming_a_solver_takes_it_and_proves_what_enumeration_proves(solver: Pro
         assert [(case.space, case.stopped, case.lower, case.upper) for case in found] == [
             (case.space, "proved", case.lower, case.upper) for case in listed_first]
         for case in found:
-            assert case.method == ("steps" if solver == "cpsat" and case.open_arrivals else "lattice")
+            general = solver == "cpsat" and case.open_arrivals and case.requests * case.tokens <= 4
+            assert case.method == ("steps" if general else "lattice")
             assert case.solver.startswith({"highs": "HiGHS", "cpsat": "CP-SAT"}[solver])
             assert case.proof == {"highs": "floating-point", "cpsat": "exact"}[solver]
 
