@@ -22,7 +22,7 @@ from drex_runtime.policies import Policy, bind
 from drex_runtime.policies.show import policy_view
 from drex_runtime.records import CostProfile, ServerConfig, Workload, save_profile, save_workload
 from xplain import worst_case
-from xplain.causes import EXAMINED_STEPS, attribute_operating, clusters_of, heat_map_of
+from xplain.causes import EXAMINED_STEPS, HEAT_SAMPLES, PER_REGION, attribute_operating, clusters_of, heat_map_of
 from xplain.conclude import conclude
 from xplain.explain.regret import summarise
 from xplain.explain.witness import build_witness, simplified
@@ -245,7 +245,12 @@ def limits_of(request: AnalysisRequest, samples: Sequence[Sample]) -> tuple[str,
              "may leave requests and tokens out",
              f"operating scale: {request.replicates} workloads per point",
              f"attribution at operating scale evaluates alternatives for the {EXAMINED_STEPS} costliest steps of a "
-             "run; the others are listed as unexamined"]
+             "run; the others are listed as unexamined",
+             f"clusters: at most {PER_REGION} workloads of each region are attributed"
+             + ("" if request.evaluations is not None else f", as many as {request.budget * CLUSTER_SHARE:.3g} s allow")
+             + "; the number is stated with each cluster",
+             f"heat map of decisions: at most {HEAT_SAMPLES} losing workloads that random search drew"
+             + ("" if request.evaluations is not None else f", as many as {request.budget * HEAT_SHARE:.3g} s allow")]
     if request.evaluations is None:
         found.append(f"the search was bounded by time ({request.budget:.0f} s in all): how far it gets depends on the "
                      "machine; --evaluations makes it reproducible from the seed")

@@ -93,9 +93,9 @@ def kept_stages(out: Path, key: str, tell: Tell = lambda _: None) -> Iterator[St
             _drop(folder, tell)
             write_atomic(found, key)
         yield Stages(folder, tell)
-    except Exception:
+    except Exception:  # an error: nothing is kept, as after a good end
         raise
-    except BaseException:
+    except BaseException:  # an interruption
         keep = any(folder.glob("*.json"))
         raise
     finally:

@@ -1,9 +1,10 @@
 """HiGHS in this process. Its proofs are floating-point, and none of them is believed alone.
 
 Of 520 small time-stepped programs with known optima, HiGHS 1.15.1 and 1.16.0 called one to three infeasible after they
-had found points, and 1.16.0 proved one wrong optimum; with another seed, or with presolve the other way, each was right
-(others have reported the like of many versions). "Infeasible" is what proves a witness the worst, so a claim counts
-only if two runs make it that share neither presolve nor seed, or two of three where the first two differ.
+had found points (with presolve), or proved one or two wrong optima (without); mostly they were right with another seed
+or with presolve the other way, and others have reported the like of many versions. "Infeasible" is what proves a
+witness the worst, so an optimum or an infeasibility counts only if two runs claim it that share neither presolve nor
+seed, or two of three where the first two differ. A claim that there was no time to confirm gives no bound.
 """
 
 from __future__ import annotations
@@ -85,8 +86,9 @@ def undecided(claims: Sequence[Ended], points: bool) -> Ended:
         told = ", ".join(f"{each.stopped} {'' if each.bound is None else each.bound}".strip() for each in made)
         return Ended("failed", None, f"HiGHS contradicts itself ({told}{', with points' if points else ''}): nothing "
                                      "is proved; use CP-SAT")
-    return Ended("time-limit", made[0].bound, f"it says {made[0].stopped}; no time for the second run that would "
-                                              "confirm it")
+    why = "time limit" if last.stopped == "time-limit" or len(claims) == 1 else last.detail
+    return Ended("time-limit", None, f"one run says {made[0].stopped}, the second, which would confirm it, did not end "
+                                     f"({why})")
 
 
 def _once(linear: Linear, order: Order, presolve: str) -> Generator[Seen | Ended, None, None]:

@@ -16,7 +16,8 @@ import pytest
 from drex_runtime.policies import bind, shipped_policy
 from drex_runtime.records import CostProfile, LinearCost, Request, SegmentCost, ServerConfig, Workload
 from drex_runtime.scheduling.state import Objective
-from examples.benchmarks.planted_causes import analysed, cases
+from examples.benchmarks.planted_causes import analysed
+from tests.planted.defects import cases
 from tests.scale import scaled
 from xplain.encodings.exact import CostToGo
 from xplain.explain.regret import attribute_run, summarise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from joblib import Parallel, delayed
 
@@ -81,7 +82,7 @@ def attribute_many(policy: BoundPolicy, workloads: Sequence[Workload], objective
     return tuple(item for batch in found for item in batch)
 
 
-def _elsewhere(parts: tuple, batch: Sequence[tuple[int, Workload]], objective: Objective,  # type: ignore[type-arg]
+def _elsewhere(parts: tuple[Any, ...], batch: Sequence[tuple[int, Workload]], objective: Objective,
                limits: Limits | None, region: str) -> list[Attributed]:
     """In another process: the policy is bound anew, compiled conditions do not travel."""
     table, profile, config, values = parts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from xplain.problems.interface import Problem
 from xplain.report.units import GLUE, MINUS, percent, significant
 from xplain.report.units import threshold as threshold_percent
@@ -52,8 +54,8 @@ class Words:
         text = f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
         return f"{text}{GLUE}{self._unit(value, self.subject.unit)}" if self.subject.unit else text
 
-    def _counted(self, value: float, unit: str, text: object) -> str:
-        shown = f"{int(value):,}" if value == int(value) else text(value)  # type: ignore[operator]
+    def _counted(self, value: float, unit: str, text: Callable[[float], str]) -> str:
+        shown = f"{int(value):,}" if value == int(value) else text(value)
         return f"{shown}{GLUE}{self._unit(value, unit)}"
 
     def _unit(self, value: float, unit: str) -> str:

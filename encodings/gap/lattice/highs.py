@@ -56,7 +56,8 @@ def solve_with_highs(model: GapModel, seconds: float | None, note: Note) -> Solv
     if not claims:
         return last
     if len(claims) == 1:
-        return replace(best, upper=claims[0].upper, status="time limit in the second run, which confirms the first")
+        why = last.status if last is not claims[0] else "time limit"
+        return replace(best, upper=None, status=f"one run claims an optimum, the second did not confirm it ({why})")
     told = ", ".join(str(each.upper) for each in claims)
     return replace(best, upper=None, status=f"contradicts itself (optima {told}): nothing is proved; use CP-SAT")
 

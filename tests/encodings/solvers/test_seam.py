@@ -15,6 +15,7 @@ from tests.scale import scaled
 from xplain.encodings.solvers import MissingSolverError, SolverMismatchError, SolverName, SolverProgress, solve
 from xplain.encodings.solvers import cpsat as cpsat_module
 from xplain.encodings.solvers.choose import BACK_ENDS, chosen
+from xplain.encodings.solvers.highs import agreed, undecided
 from xplain.encodings.solvers.linear import Linear
 from xplain.encodings.solvers.result import Ended, Order, Seen
 from xplain.encodings.solvers.rounding import integer_bound
@@ -262,3 +263,17 @@ def test_bounds_are_rounded_away_from_the_optimum() -> None:
     up, down = (Linear.of(MilpModel(terms, goal, maximize=maximize)) for maximize in (True, False))
     assert [integer_bound(up, bound) for bound in (11.9999999, 12.0000001, 12.9, float("inf"))] == [12, 12, 12, None]
     assert [integer_bound(down, bound) for bound in (11.9999999, 12.0000001, 12.1)] == [12, 12, 13]
+
+
+def test_a_claim_of_highs_counts_only_if_two_runs_make_it() -> None:
+    good, other, none = Ended("optimal", 12), Ended("optimal", 14), Ended("infeasible")
+    late = Ended("time-limit", 9, "time limit")
+    assert agreed([good], False) is None and agreed([good, other], True) is None
+    assert agreed([good, good], True) == good and agreed([good, other, good], True) == good
+    assert agreed([none, none], False) == none and agreed([none, none], True) is None  # a point refutes it
+    for claims, points in (([good, other, late], True), ([none, good], True), ([none, none, none], True)):
+        said = undecided(claims, points)
+        assert (said.stopped, said.bound) == ("failed", None) and "contradicts itself" in said.detail
+    alone = undecided([good, late], True)
+    assert (alone.stopped, alone.bound) == ("time-limit", None) and "one run says optimal" in alone.detail
+    assert undecided([late], True) == late
