@@ -24,6 +24,8 @@ def run(app: typer.Typer, name: str) -> NoReturn:
         print(f"{name}: {one_line(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        # Objects that the interrupt caught half built (llvmlite's among them) complain when they are freed.
+        sys.unraisablehook = lambda _: None
         print(f"{name}: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(0)

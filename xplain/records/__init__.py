@@ -4,6 +4,7 @@ Immutable and serialisable, so that every stage is a function from record to rec
 the run folder. Times are integer ticks of the profile. Every number a report prints carries an evidence label.
 """
 
+from xplain.records.accounting import Accounting, AccountingLine
 from xplain.records.analysis import Analysis, Finding, Provenance, Resources
 from xplain.records.basic import (
     INFEASIBLE_GAP,
@@ -20,15 +21,20 @@ from xplain.records.basic import (
 )
 from xplain.records.cause import Attribution, Cause
 from xplain.records.cluster import CauseShare, Cluster, ClusterPart, Contrast
+from xplain.records.guard import GuardProposal
+from xplain.records.guidance import Advice
 from xplain.records.heat_map import EdgeHeat, HeatMap, Mean
+from xplain.records.interval import GapInterval
 from xplain.records.region import Predicate, Region
+from xplain.records.replay import MeasuredRatio, ReplayedWorkload, ReplayReport
 from xplain.records.schedule import Bar, ProofMethod, ProofSolver, Timeline, Witness, WorstCase
-from xplain.records.tuning import Comparison, Setting, Tuning
+from xplain.records.tuning import Comparison, FrontPoint, Setting, Tuning
 
 __all__ = [
-    "INFEASIBLE_GAP", "STRICT", "UNBIASED", "Analysis", "Attribution", "Bar", "Cause", "CauseShare", "Cluster",
-    "ClusterPart", "Comparison", "Contrast", "Dimension", "EdgeHeat", "Evidence", "Finding", "HeatMap", "Mean",
-    "Origin", "Point", "Predicate", "ProofMethod", "ProofSolver",
-    "Provenance", "Rate", "Region", "Resources", "Sample", "Scale", "SearchTrace", "Setting", "Timeline",
-    "Tuning", "Witness", "WorstCase",
+    "INFEASIBLE_GAP", "STRICT", "UNBIASED", "Accounting", "AccountingLine", "Advice", "Analysis", "Attribution",
+    "Bar", "Cause", "CauseShare", "Cluster", "ClusterPart", "Comparison", "Contrast", "Dimension", "EdgeHeat",
+    "Evidence", "Finding", "FrontPoint", "GapInterval", "GuardProposal", "HeatMap", "Mean", "MeasuredRatio",
+    "Origin", "Point", "Predicate", "ProofMethod", "ProofSolver", "Provenance", "Rate", "Region", "ReplayReport",
+    "ReplayedWorkload", "Resources", "Sample", "Scale", "SearchTrace", "Setting", "Timeline", "Tuning", "Witness",
+    "WorstCase",
 ]

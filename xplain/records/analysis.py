@@ -7,11 +7,16 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
+from xplain.records.accounting import Accounting
 from xplain.records.basic import STRICT, Dimension, Evidence, Rate, SearchTrace
 from xplain.records.cause import Attribution
 from xplain.records.cluster import Cluster
+from xplain.records.guard import GuardProposal
+from xplain.records.guidance import Advice
 from xplain.records.heat_map import HeatMap
+from xplain.records.interval import GapInterval
 from xplain.records.region import Region
+from xplain.records.replay import ReplayReport
 from xplain.records.schedule import Witness, WorstCase
 from xplain.records.tuning import Tuning
 
@@ -87,3 +92,8 @@ class Analysis:
     worst_cases: tuple[WorstCase, ...] = ()
     clusters: tuple[Cluster, ...] = ()
     heat_map: HeatMap | None = None
+    accounting: tuple[Accounting, ...] = ()
+    gap_intervals: tuple[GapInterval, ...] = ()
+    guards: tuple[GuardProposal, ...] = ()
+    advice: tuple[Advice, ...] = ()
+    replay: ReplayReport | None = None

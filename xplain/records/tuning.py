@@ -44,6 +44,19 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class FrontPoint:
+    """A setting that no other one tried beats in both `mean` and `tail` (CVaR) of the relative regret on the training
+    workloads. `chosen`: the one that was checked on held-out workloads."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    settings: tuple[Setting, ...]
+    mean: float
+    tail: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class Tuning:
     """Proposed settings, why these parameters, what they do on held-out workloads, and what searching cost.
 
@@ -59,3 +72,6 @@ class Tuning:
     comparisons: tuple[Comparison, ...]
     accepted: bool
     reason: str
+    front: tuple[FrontPoint, ...] = ()
+    recovered: float | None = None
+    certificate: str = ""  # what a no-regression certificate says, "" if none was asked for
