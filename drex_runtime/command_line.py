@@ -6,6 +6,7 @@ defect of ours and keeps its traceback.
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import NoReturn
 
@@ -18,17 +19,23 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 def run(app: typer.Typer, name: str) -> NoReturn:
     """Run `app` on sys.argv and exit: 0, 2 (a user's error, also in the arguments), 130 (Ctrl-C)."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in background jobs
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         app(prog_name=name)
     except DrexError as error:
         print(f"{name}: {one_line(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        # Objects that the interrupt caught half built (llvmlite's among them) complain when they are freed.
-        sys.unraisablehook = lambda _: None
         print(f"{name}: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """Objects that an interrupt catches half built (llvmlite's among them) would complain when they are freed."""
+    sys.unraisablehook = lambda _: None
+    raise KeyboardInterrupt
 
 
 def print_version(wanted: bool) -> None:
