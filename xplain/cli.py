@@ -94,11 +94,13 @@ def tune(
                           "those the causes name; repeatable; `all` for all.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write. Default: RUN/tuned.yaml.")] = None,
     jobs: Annotated[int, typer.Option(help="Threads.")] = 2,
+    independent: Annotated[float, typer.Option(help="Settings of an independent search, per trial: it says how much of "
+                           "the tuning gap is recovered. 10 as in the design, 0: none.", min=0, max=100)] = 1.0,
 ) -> None:
     """Search the parameters that the causes of RUN name, check them on held-out workloads, write tuned.yaml."""
     from xplain.commands import run_tune
 
-    run_tune(run, trials, tuple(parameters or ()), out or run / "tuned.yaml", jobs)
+    run_tune(run, trials, tuple(parameters or ()), out or run / "tuned.yaml", jobs, independent)
 
 
 @app.command()

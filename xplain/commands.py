@@ -14,6 +14,7 @@ from drex_runtime.progress import progress
 from drex_runtime.records import load_profile, load_workload
 from drex_runtime.records.files import read_text
 from drex_runtime.traces.dataset import open_dataset, stated_exits
+from xplain.certify.command import FOLDER as CERTIFICATES
 from xplain.pipeline import analyze
 from xplain.problems.generator import check_space, default_space
 from xplain.problems.trace_source import trace_space
@@ -24,10 +25,12 @@ from xplain.run_folder import check_free, load_analysis, load_any, load_samples,
 from xplain.space import load_space
 from xplain.stages import store_of
 from xplain.studies.record import StudyAnalysis
+from xplain.tuning.certified import keep_certificate, no_regression
 from xplain.tuning.tune import Plan, tune
 from xplain.tuning.write import write_tuned
 from xplain.worst_case import require_solver
 
+CERTIFICATE_SECONDS = 20.0  # of `xplain tune`
 SHIPPED_PROFILE = Path(__file__).parent.parent / "drex_runtime" / "data" / "profiles" / "demo-cpu.json"
 
 
@@ -61,7 +64,7 @@ def run_analyze(*, subject: str, profile: Path | None, space: Path | None, setti
     print(out / "report.html")
 
 
-def run_tune(run: Path, trials: int, parameters: tuple[str, ...], out: Path, jobs: int) -> None:
+def run_tune(run: Path, trials: int, parameters: tuple[str, ...], out: Path, jobs: int, independent: float) -> None:
     """Tune again from the records of a run, with its own budget; updates analysis.json and the report."""
     request, analysis = load_request(run / "request.json"), load_analysis(run)
     trace = load_workload(run / TRACE_FILE) if request.trace else None
@@ -73,16 +76,22 @@ def run_tune(run: Path, trials: int, parameters: tuple[str, ...], out: Path, job
             known = ", ".join(item.name for item in problem.heuristic.policy.parameters)
             raise InputError(f"policy {problem.heuristic.name}", "parameter", name, f"one of {known}")
     samples = [item for item in load_samples(run) if item.scale == "operating" and item.origin != "held-out"]
-    plan = Plan(trials=trials, parameters=parameters, seed=request.seed, jobs=jobs)
+    plan = Plan(trials=trials, parameters=parameters, seed=request.seed, jobs=jobs, independent=independent)
+    profile = load_profile(run / "profile.json")
     with progress("tuning") as tell:
-        tuning = tune(problem, samples, analysis.regions, analysis.attributions, plan, tell)
-    analysis = replace(analysis, tuning=tuning)
-    write_tuned(out, request, analysis)
+        tuning = tune(problem, samples, analysis.regions, analysis.attributions, plan, tell, analysis.clusters)
+        proved = no_regression(request, profile, tuning, CERTIFICATE_SECONDS, tell)
+    analysis = replace(analysis, tuning=replace(tuning, certificate=proved.text))
+    write_tuned(out, request, analysis, profile, run.resolve().name)
+    keep_certificate(run / CERTIFICATES, proved)
     save_analysis(run, analysis)
     write_report(run / "report.html", analysis, load_samples(run))
     for item in tuning.settings:
         print(f"{item.name}: {item.current} -> {item.proposed}")
     print(tuning.reason)
+    if tuning.recovered is not None:
+        print(f"{tuning.recovered:.0%} of the tuning gap recovered; {tuning.recovery}")
+    print(proved.text)
     print(out)
 
 

@@ -23,6 +23,7 @@ from drex_runtime.policies.show import policy_view
 from drex_runtime.records import CostProfile, ServerConfig, Workload, save_profile, save_workload
 from xplain import worst_case
 from xplain.causes import EXAMINED_STEPS, HEAT_SAMPLES, PER_REGION, attribute_operating, clusters_of, heat_map_of
+from xplain.certify.command import FOLDER as CERTIFICATES
 from xplain.conclude import conclude
 from xplain.explain.regret import summarise
 from xplain.explain.witness import build_witness, simplified
@@ -51,12 +52,14 @@ from xplain.request import TRACE_FILE, AnalysisRequest, exact_problem, operating
 from xplain.run_folder import new_run_folder, save_analysis, save_samples
 from xplain.search import Budget, SearchOutcome, portfolio
 from xplain.stages import kept_stages, request_key
+from xplain.tuning.certified import NoRegression, keep_certificate, no_regression
 from xplain.tuning.tune import Plan, tune
 from xplain.tuning.write import write_tuned
 
 # Shares of the budget; what is left goes to held-out sampling, regions and the report.
 SEARCH_SHARE, EXACT_SHARE, PROOF_SHARE, TUNING_SHARE = 0.25, 0.1, 0.05, 0.3
-CLUSTER_SHARE, HEAT_SHARE = 0.1, 0.03
+CLUSTER_SHARE, HEAT_SHARE, CERTIFICATE_SHARE = 0.1, 0.03, 0.08
+INDEPENDENT = 0.5  # of tuning's settings or seconds, for the search that says what could have been reached
 VERSIONS = ("drex-xplain", "numpy", "numba", "scikit-learn", "optuna", "sympy")
 Tell = Callable[[str], None]
 
@@ -99,8 +102,11 @@ def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tel
             seconds_of(request, CLUSTER_SHARE), tell))
         heat = stages.run("heat-map", HeatMap | None, lambda: heat_map_of(
             exact, small.samples, seconds_of(request, HEAT_SHARE), tell))
-        tuning = stages.run("tuning", Tuning | None, lambda: tune(
-            operating, wide.samples, regions, explained.attributions, tuning_plan(request), tell))
+        tuning = stages.run("tuning", Tuning, lambda: tune(
+            operating, wide.samples, regions, explained.attributions, tuning_plan(request), tell, clusters))
+        proved = stages.run("no-regression", NoRegression, lambda: no_regression(
+            request, profile, tuning, seconds_of(request, CERTIFICATE_SHARE), tell))
+        tuning = replace(tuning, certificate=proved.text)
         analysis = assemble(request, profile, out, operating, (*wide.traces, *small.traces),
                             (*wide.samples, *small.samples), held_out, regions, explained, tuning, worst, unproved)
         analysis = replace(analysis, clusters=clusters, heat_map=heat, provenance=replace(
@@ -108,7 +114,8 @@ def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tel
         save_analysis(folder, analysis)
         samples = (*wide.samples, *small.samples, *held_out)
         save_samples(folder, samples)
-        write_tuned(folder / "tuned.yaml", request, analysis)
+        write_tuned(folder / "tuned.yaml", request, analysis, profile, out.name)
+        keep_certificate(folder / CERTIFICATES, proved)
         write_report(folder / "report.html", analysis, samples)
     return analysis
 
@@ -181,7 +188,8 @@ def explain(operating: OperatingProblem, exact: ExactProblem, samples: Sequence[
 
 def tuning_plan(request: AnalysisRequest) -> Plan:
     """Tuning within its share of the budget, or by count."""
-    return Plan(seconds=seconds_of(request, TUNING_SHARE), seed=request.seed, jobs=request.jobs)
+    return Plan(seconds=seconds_of(request, TUNING_SHARE), seed=request.seed, jobs=request.jobs,
+                independent=INDEPENDENT)
 
 
 def assemble(request: AnalysisRequest, profile: CostProfile, out: Path, problem: OperatingProblem,

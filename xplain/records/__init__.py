@@ -28,13 +28,13 @@ from xplain.records.interval import GapInterval
 from xplain.records.region import Predicate, Region
 from xplain.records.replay import MeasuredRatio, ReplayedWorkload, ReplayReport
 from xplain.records.schedule import Bar, ProofMethod, ProofSolver, Timeline, Witness, WorstCase
-from xplain.records.tuning import Comparison, FrontPoint, Setting, Tuning
+from xplain.records.tuning import Comparison, FrontPoint, NamedParameters, Setting, Tuning
 
 __all__ = [
     "INFEASIBLE_GAP", "STRICT", "UNBIASED", "Accounting", "AccountingLine", "Advice", "Analysis", "Attribution",
     "Bar", "Cause", "CauseShare", "Cluster", "ClusterPart", "Comparison", "Contrast", "Dimension", "EdgeHeat",
     "Evidence", "Finding", "FrontPoint", "GapInterval", "GuardProposal", "HeatMap", "Mean", "MeasuredRatio",
-    "Origin", "Point", "Predicate", "ProofMethod", "ProofSolver", "Provenance", "Rate", "Region", "ReplayReport",
-    "ReplayedWorkload", "Resources", "Sample", "Scale", "SearchTrace", "Setting", "Timeline", "Tuning", "Witness",
+    "NamedParameters", "Origin", "Point", "Predicate", "ProofMethod", "ProofSolver", "Provenance", "Rate", "Region",
+    "ReplayReport", "ReplayedWorkload", "Resources", "Sample", "Scale", "SearchTrace", "Setting", "Timeline", "Tuning", "Witness",
     "WorstCase",
 ]

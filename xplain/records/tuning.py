@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydantic import ConfigDict
@@ -25,7 +25,9 @@ class Setting:
 class Comparison:
     """Held-out means of one slice of workloads, objective in ticks relative to the benchmark, before and after.
 
-    Relative gaps as fractions; `worst_*` = largest over the slice; `ratio_*` = throughput over `no-exit`'s (means).
+    Relative gaps as fractions; `worst_*` = largest over the slice; `ratio_*` = throughput over `no-exit`'s (means over
+    points), `minimum_ratio_*` the least of any single workload. `after_*` and `change_*`: 95 % intervals of the mean
+    after, and of the mean paired change (after - before; None in records from before they were kept).
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -41,12 +43,17 @@ class Comparison:
     ratio_before: float
     ratio_after: float
     minimum_ratio_after: float
+    minimum_ratio_before: float | None = None
+    change_low: float | None = None
+    change_high: float | None = None
 
 
 @dataclass(frozen=True)
 class FrontPoint:
-    """A setting that no other one tried beats in both `mean` and `tail` (CVaR) of the relative regret on the training
-    workloads. `chosen`: the one that was checked on held-out workloads."""
+    """A setting that no other one tried beats in both `mean` and `tail` (CVaR) of the relative gap on the training
+    workloads, of those that keep the floor. `chosen`: the one that was checked on held-out workloads; it may lie a
+    little behind the front where that changes fewer values. `minimum_ratio`: least throughput over `no-exit`'s on any
+    training workload."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -54,14 +61,36 @@ class FrontPoint:
     mean: float
     tail: float
     chosen: bool
+    minimum_ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class NamedParameters:
+    """Parameters that the causes of a cluster (or of a region) name, and what searching them gave.
+
+    `source`: the cluster or region; `cause`: in words; `tried`: settings tried for it; `before`, `after`: best score on
+    the training workloads before and after (see `Tuning.objective`; None while no setting tried kept the floor).
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    source: str
+    cause: str
+    parameters: tuple[str, ...]
+    tried: int
+    before: float | None
+    after: float | None
 
 
 @dataclass(frozen=True)
 class Tuning:
     """Proposed settings, why these parameters, what they do on held-out workloads, and what searching cost.
 
-    `recovered` = share of the tuning gap recovered on held-out workloads, (before - after) / (before - best found
-    by the tuner's own full-space search), None where there is no tuning gap to recover.
+    `recovered` = share of the tuning gap recovered on held-out workloads, (before - after) / (before - best), best: the
+    better of the tuned setting and of one found by an independent search (`recovery` says how large); None where there
+    is no tuning gap to recover or no such search was made. `named`: parameters by cluster; `objective`, `choice`: what
+    was minimised, and why this point of the `front`. `floor`: of `no-exit`'s throughput at equal N, a constraint;
+    `below_floor`: settings left out by it. `training`: workloads by kind.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -75,3 +104,10 @@ class Tuning:
     front: tuple[FrontPoint, ...] = ()
     recovered: float | None = None
     certificate: str = ""  # what a no-regression certificate says, "" if none was asked for
+    named: tuple[NamedParameters, ...] = ()
+    objective: str = ""
+    choice: str = ""
+    recovery: str = ""
+    floor: float = 0.98
+    below_floor: int = 0
+    training: dict[str, int] = field(default_factory=dict)

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
+import numpy.typing as npt
 from joblib import Parallel, delayed
+from scipy.stats import t as student_t
 
 from drex_runtime.policies import shipped_policy
+from drex_runtime.simulator.arrays import compiled_policy, compiled_workload
+from drex_runtime.simulator.compiled import simulate_compiled
 from xplain.problems.operating import Contender, OperatingProblem
 from xplain.records import Comparison, Region
 
@@ -46,20 +50,33 @@ def slices(problem: OperatingProblem, regions: Sequence[Region], points: int,
 
 def _compared(problem: OperatingProblem, tuned: Contender, name: str, points: Sequence[dict[str, float]],
               jobs: int) -> Comparison:
-    def one(point: dict[str, float]) -> tuple[float, float, float, float]:
-        def totals(contender: Contender) -> tuple[int, int]:
-            runs = problem.run(contender, point)
-            return sum(int(run.objective(problem.objective)) for run in runs), sum(run.makespan for run in runs)
+    def one(point: dict[str, float]) -> tuple[float, ...]:
+        workloads = [compiled_workload(workload) for workload in problem.workloads(point)]
 
-        best = min(totals(contender)[0] for contender in problem.benchmarks)
-        (before, span_before), (after, span_after) = totals(problem.heuristic), totals(tuned)
-        reference = totals(REFERENCE)[1]
-        return before / best - 1, after / best - 1, reference / span_before, reference / span_after
+        def ran(contender: Contender) -> tuple[int, list[int]]:
+            program = compiled_policy(problem.bound(contender, point))
+            runs = [simulate_compiled(program, workload) for workload in workloads]
+            return sum(int(run.objective(problem.objective)) for run in runs), [run.makespan for run in runs]
+
+        best = min(ran(contender)[0] for contender in problem.benchmarks)
+        (before, spans_before), (after, spans_after), (_, spans) = map(ran, (problem.heuristic, tuned, REFERENCE))
+        least = [min(full / own for full, own in zip(spans, each, strict=True)) for each in (spans_before, spans_after)]
+        return (before / best - 1, after / best - 1, sum(spans) / sum(spans_before), sum(spans) / sum(spans_after),
+                *least)
 
     rows = np.array(Parallel(n_jobs=jobs, prefer="threads")(delayed(one)(point) for point in points))
-    before, after, ratio_before, ratio_after = rows.T
-    half = 1.96 * float(after.std(ddof=1)) / sqrt(len(after)) if len(after) > 1 else 0.0
-    mean = float(after.mean())
-    return Comparison(name, len(points) * problem.replicates, float(before.mean()), mean, mean - half, mean + half,
+    before, after, ratio_before, ratio_after, least_before, least_after = rows.T
+    low, high = _interval(after)
+    change_low, change_high = _interval(after - before)
+    return Comparison(name, len(points) * problem.replicates, float(before.mean()), float(after.mean()), low, high,
                       float(before.max()), float(after.max()), float(ratio_before.mean()), float(ratio_after.mean()),
-                      float(ratio_after.min()))
+                      float(least_after.min()), float(least_before.min()), change_low, change_high)
+
+
+def _interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval of the mean over points."""
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, mean
+    half = float(student_t.ppf(0.975, len(values) - 1)) * float(values.std(ddof=1)) / sqrt(len(values))
+    return mean - half, mean + half

@@ -1,4 +1,7 @@
-"""How good a setting is: relative gaps to the recorded benchmark on training points, mean and tail mixed."""
+"""How good a setting is: relative gaps to the benchmark, mean and tail mixed, and a floor under its throughput.
+
+Tail: CVaR, the mean of the worst quarter. Source: Rockafellar and Uryasev 2000.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
+import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from xplain.problems.operating import Contender, OperatingProblem
@@ -13,13 +17,24 @@ from xplain.records import Sample
 
 TAIL_WEIGHT = 0.5
 TAIL = 0.25
+FLOOR = 0.98  # of the throughput of `no-exit` at equal N
+FLOOR_IN_TRAINING = 0.985  # asked of training workloads, so that others keep FLOOR
+
+
+def mean_and_tail(gaps: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Mean, and mean of the worst quarter (CVaR)."""
+    ordered = np.sort(np.asarray(gaps, dtype=float))[::-1]
+    return float(ordered.mean()), float(ordered[:max(1, ceil(TAIL * len(ordered)))].mean())
+
+
+def mixed(mean: float, tail: float, tail_weight: float = TAIL_WEIGHT) -> float:
+    """What is minimised."""
+    return (1 - tail_weight) * mean + tail_weight * tail
 
 
 def score(gaps: Sequence[float], tail_weight: float = TAIL_WEIGHT) -> float:
-    """(1 - tail_weight) * mean + tail_weight * mean of the worst quarter (CVaR)."""
-    ordered = np.sort(np.asarray(gaps, dtype=float))[::-1]
-    tail = ordered[:max(1, ceil(TAIL * len(ordered)))]
-    return float((1 - tail_weight) * ordered.mean() + tail_weight * tail.mean())
+    """Mean and tail of these gaps, mixed."""
+    return mixed(*mean_and_tail(gaps), tail_weight)
 
 
 def relative_gaps(problem: OperatingProblem, contender: Contender, points: Sequence[Sample], jobs: int) -> list[float]:

@@ -1,102 +1,169 @@
-"""Search the parameters that the causes name, on adversarial and benign workloads, and check them on held-out ones.
+"""Tuning: search what the causes name, challenge the candidate, check it on held-out workloads.
 
-Score of a setting on the training points: half the mean, half the mean of the worst quarter (CVaR) of its relative
-gap to the benchmark. The held-out check uses points and workload seeds that no search has seen.
+Minimised on training workloads: half the mean, half the mean of the worst quarter (CVaR) of the relative gap to the
+benchmark, under a constraint: throughput never below a floor of `no-exit`'s at equal N. The candidate is challenged
+with workloads sought against it; those on which it falls below the floor join the constraint, and the search goes on.
+The held-out check uses points and workload seeds that no search has seen. Source: analyzer design, Tuning.
 """
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
-from drex_runtime.records.numbers import number_text
 from xplain.problems.operating import OperatingProblem
-from xplain.records import Attribution, Comparison, Region, Sample, Setting, Tuning
+from xplain.records import Attribution, Cluster, Comparison, NamedParameters, Region, Sample, Tuning
+from xplain.tuning.accept import verdict
+from xplain.tuning.challenge import counterexamples
+from xplain.tuning.front import choice_text, front, settings_of
 from xplain.tuning.held_out import held_out
-from xplain.tuning.optimise import Progress, best_setting, fewest_changes
-from xplain.tuning.ranges import search_ranges
+from xplain.tuning.named import NamedGroup, named_groups, named_parameters
+from xplain.tuning.optimise import Effort, Progress, explore, fewest_changes
+from xplain.tuning.ranges import SearchRange, search_ranges
+from xplain.tuning.recovered import independent_best, recovery
+from xplain.tuning.scoring import FLOOR, FLOOR_IN_TRAINING, TAIL, TAIL_WEIGHT
+from xplain.tuning.training import TrainingPoint, recorded_points, training_point, worst_and_benign
+from xplain.tuning.trials import REFUSED, Trials
 
-NAMED_SHARE = 0.5  # of the trials, spent on the parameters that the causes name
+OBJECTIVE = (f"{1 - TAIL_WEIGHT:.0%} mean (benign and recorded workloads) + {TAIL_WEIGHT:.0%} mean of the worst "
+             f"{TAIL:.0%} (all) of the relative gap to the benchmark, where throughput is at least "
+             f"{FLOOR_IN_TRAINING:g} of no-exit's on every training workload, so that others keep {FLOOR:g}")
+NAMED_SHARE, REPAIR_SHARE = 0.4, 0.2  # of the settings; what is between them searches all parameters
+CHALLENGES = 4  # rounds
+INDEPENDENT_POINTS = 24
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much tuning may cost and what it may touch. `parameters`: search only these; () = those that
-    the causes name, then all."""
+    """How much tuning may cost and what it may touch. `trials`: settings tried; `seconds`: limit of the search;
+    `adversarial`, `benign`, `recorded`: training points; `held_out`: points of each slice. `parameters`: search only
+    these; () = those that the causes name, then all. `independent`: settings of the search that says what could have
+    been reached, per trial (0: none); it may take as many seconds per setting as the search itself."""
 
     trials: int = 100
     seconds: float | None = None
     adversarial: int = 8
-    benign: int = 16
-    held_out: int = 24
+    benign: int = 24
+    recorded: int = 8
+    held_out: int = 32
     parameters: tuple[str, ...] = ()
     seed: int = 0
     jobs: int = 2
+    independent: float = 0.0
 
 
-def named_parameters(problem: OperatingProblem, attributions: Sequence[Attribution]) -> tuple[str, ...]:
-    """Parameters that occur in causes with positive cost, costliest first; all of the policy's if none does."""
-    ticks: dict[str, float] = {}
-    for attribution in attributions:
-        for cause in attribution.causes:
-            if cause.ticks > 0:
-                for name in cause.parameters:
-                    ticks[name] = ticks.get(name, 0.0) + cause.ticks / max(1, abs(attribution.gap))
-    ordered = tuple(sorted(ticks, key=lambda name: -ticks[name]))
-    return ordered or tuple(parameter.name for parameter in problem.heuristic.policy.parameters)
+class Search:
+    """One tuning under way: its trials, what was searched, and when time is up."""
+
+    def __init__(self, problem: OperatingProblem, points: Sequence[TrainingPoint], plan: Plan,
+                 progress: Progress) -> None:
+        self.problem, self.plan, self.progress = problem, plan, progress
+        self.trials = Trials(problem, points, jobs=plan.jobs)
+        self.largest = int(problem.space.dimension("num_seqs").high)
+        self.current = problem.bound(problem.heuristic, {"num_seqs": self.largest})
+        self.searched: list[str] = []
+        self.trials.score({})  # the current settings are a candidate, however early time is up
+
+    def ranges(self, names: tuple[str, ...]) -> list[SearchRange]:
+        """Ranges of these parameters, noted as searched."""
+        found = search_ranges(self.problem.heuristic.policy, names, self.current, self.largest)
+        self.searched += [item.name for item in found if item.name not in self.searched]
+        return found
+
+    def explore(self, names: tuple[str, ...], share: float) -> None:
+        """Spend a share of the effort on these parameters, from the best setting so far."""
+        ranges, seconds = self.ranges(names), self.plan.seconds
+        if ranges:
+            effort = Effort(max(1, ceil(self.plan.trials * share)),
+                            None if seconds is None else time.monotonic() + seconds * share)
+            explore(self.trials, ranges, self.current.values, effort, self.plan.seed, self.progress,
+                    self.trials.best())
+
+    def named(self, group: NamedGroup, share: float) -> NamedParameters:
+        """Search what one cluster names."""
+        tried, before = len(self.trials), self._score()
+        self.explore(group.parameters, share)
+        return NamedParameters(group.source, group.cause, group.parameters, len(self.trials) - tried, before,
+                               self._score())
+
+    def candidate(self) -> dict[str, Fraction]:
+        """The best setting so far with as few changes as it takes."""
+        return fewest_changes(self.trials, self.trials.best())
+
+    def challenged(self, names: tuple[str, ...]) -> dict[str, Fraction]:
+        """A candidate that withstood a challenge; the last one if none does within CHALLENGES rounds.
+
+        After the first one the search goes on with what is left of the effort, counter-examples or not.
+        """
+        found = self.candidate()
+        for number in range(CHALLENGES):
+            self.progress(f"tuning, challenge {number + 1}: workloads on which the candidate falls below the floor")
+            against = counterexamples(self.trials, found, number, self.plan.seed)
+            self.trials.challenges += against
+            if number == 0:
+                self.explore(names, REPAIR_SHARE)
+            elif not against:
+                break
+            found = self.candidate()
+        return found
+
+    def _score(self) -> float | None:
+        best = self.trials.score(self.trials.best())
+        return best if best < REFUSED else None
 
 
 def tune(problem: OperatingProblem, samples: Sequence[Sample], regions: Sequence[Region],
-         attributions: Sequence[Attribution], plan: Plan, progress: Progress = lambda _: None) -> Tuning:
+         attributions: Sequence[Attribution], plan: Plan, progress: Progress = lambda _: None,
+         clusters: Sequence[Cluster] = ()) -> Tuning:
     """Proposed settings for the problem's heuristic with their held-out effect."""
-    named = plan.parameters or named_parameters(problem, attributions)
-    largest = int(problem.space.dimension("num_seqs").high)
-    current = problem.bound(problem.heuristic, {"num_seqs": largest})
-    training = training_points(problem, samples, regions, plan)
     every = tuple(item.name for item in problem.heuristic.policy.parameters)
-    best: dict[str, Fraction] = {}
-    evaluations, searched = 0, []
-    # First what the causes name, then everything from there: a cure can need a parameter no single run blames.
-    stages = ((named, 1.0),) if plan.parameters else ((named, NAMED_SHARE), (every, 1 - NAMED_SHARE))
-    for names, share in stages:
-        ranges = search_ranges(problem.heuristic.policy, names, current, largest)
-        if not ranges:
-            continue
-        best, count = best_setting(problem, ranges, current.values, training, trials=ceil(plan.trials * share),
-                                   seconds=plan.seconds and plan.seconds * share, seed=plan.seed, jobs=plan.jobs,
-                                   start=best, progress=progress)
-        evaluations += count
-        searched += [item.name for item in ranges if item.name not in searched]
-    best = fewest_changes(problem, best, training, jobs=plan.jobs)
-    settings = tuple(Setting(name, number_text(current.values[name]), number_text(value))
-                     for name, value in sorted(best.items()))
+    search = Search(problem, training_set(problem, samples, regions, plan), plan, progress)
+    named: list[NamedParameters] = []
+    if plan.parameters:
+        search.explore(plan.parameters, 1 - REPAIR_SHARE)
+    else:
+        # First what the causes name, then everything from there: a cure can need a parameter that no run blames.
+        groups = named_groups(clusters, attributions) or (
+            NamedGroup("no cluster", "no cause has a cost", named_parameters(every, attributions)),)
+        named = [search.named(group, NAMED_SHARE / len(groups)) for group in groups]
+        search.explore(every, 1 - NAMED_SHARE - REPAIR_SHARE)
+    chosen = search.challenged(plan.parameters or every)
+    trials, best = search.trials, search.trials.best()
+    settings = settings_of(chosen, search.current.values)
     tuned = replace(problem.heuristic, name=f"{problem.heuristic.name} (tuned)",
                     settings={**problem.heuristic.settings, **{item.name: item.proposed for item in settings}})
+    progress("tuning: held-out check")
     comparisons = held_out(problem, tuned, regions, points=plan.held_out, seed=plan.seed, jobs=plan.jobs)
-    accepted, reason = _verdict(comparisons, bool(settings))
-    return Tuning(settings, tuple(searched), evaluations, comparisons, accepted, reason)
+    accepted, reason = verdict(comparisons, bool(settings))
+    share, text = _recovered(search, comparisons[0])
+    tried = trials.settings()
+    return Tuning(settings, tuple(search.searched), len(tried), comparisons, accepted, reason,
+                  front(trials, search.current.values, chosen), share, "", tuple(named), OBJECTIVE,
+                  choice_text(trials, best, chosen), text, FLOOR, sum(not trials.allowed(item) for item in tried),
+                  dict(Counter(point.kind for point in (*trials.points, *trials.challenges))))
 
 
-def training_points(problem: OperatingProblem, samples: Sequence[Sample], regions: Sequence[Region],
-                    plan: Plan) -> list[Sample]:
-    """The worst samples (inside regions first) and benign ones from the declared distribution."""
-    inside = [item for item in samples if any(region.holds(item.features) for region in regions)] or list(samples)
-    worst = sorted(inside, key=lambda item: -item.relative_gap)[:plan.adversarial]
-    taken = {item.index for item in worst}
-    benign = [item for item in samples if item.origin == "random" and item.index not in taken][:plan.benign]
-    return [*worst, *benign]
+
+def training_set(problem: OperatingProblem, samples: Sequence[Sample], regions: Sequence[Region],
+                 plan: Plan) -> list[TrainingPoint]:
+    """Adversarial, benign and recorded points with their workloads; recorded ones only where there is a recording."""
+    worst, benign = worst_and_benign(samples, regions, plan.adversarial, plan.benign)
+    return [*(training_point(problem, item.point, "adversarial") for item in worst),
+            *(training_point(problem, item.point, "benign") for item in benign),
+            *(training_point(problem, point, "recorded")
+              for point in recorded_points(problem, plan.recorded, plan.seed))]
 
 
-def _verdict(comparisons: Sequence[Comparison], changed: bool) -> tuple[bool, str]:
-    if not changed:
-        return False, "no setting scored better than the current one"
-    whole = comparisons[0]
-    if whole.after >= whole.before:
-        return False, f"held-out mean gap does not fall: {whole.before:+.1%} to {whole.after:+.1%}"
-    worse = [item.slice for item in comparisons if item.after > item.before]
-    if worse:
-        return False, f"worse than before in {', '.join(worse)}"
-    return True, (f"held-out mean gap {whole.before:+.1%} to {whole.after:+.1%}, worst {whole.worst_before:+.1%} to "
-                  f"{whole.worst_after:+.1%}")
+def _recovered(search: Search, whole: Comparison) -> tuple[float | None, str]:
+    plan, tried = search.plan, len(search.trials)
+    if not plan.independent:
+        return None, "not looked for"
+    seconds = None if plan.seconds is None else time.monotonic() + plan.seconds * plan.independent
+    effort = Effort(max(1, ceil(tried * plan.independent)), seconds)
+    best, count = independent_best(search.problem, INDEPENDENT_POINTS, effort, plan.seed, plan.jobs, search.progress)
+    found = recovery(search.problem, whole.before, whole.after, best, count, plan.held_out, plan.seed, plan.jobs)
+    return found.share, found.text

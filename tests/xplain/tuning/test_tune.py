@@ -21,7 +21,9 @@ from xplain.problems.operating import Contender, OperatingProblem
 from xplain.records import Analysis, Attribution, Cause, Comparison, Sample, Setting, Tuning
 from xplain.tuning import tune as tune_module
 from xplain.tuning.held_out import fresh_seeds, slices
-from xplain.tuning.tune import Plan, named_parameters, training_points, tune
+from xplain.tuning.named import named_parameters
+from xplain.tuning.training import worst_and_benign
+from xplain.tuning.tune import Plan, tune
 from xplain.tuning.write import write_tuned
 
 PLAN = Plan(trials=12, adversarial=2, benign=3, held_out=4, jobs=1)
@@ -108,19 +110,18 @@ def test_parameters_are_those_the_causes_name_costliest_first() -> None:
     def cause(ticks: int, *names: str) -> Cause:
         return Cause("missed", "r", "a", names, ticks, 1, ticks / 100)
 
-    problem = operating()
     found = Attribution(0, "R1", "policy:no-exit", 100,
                         (cause(70, "flush_size"), cause(40, "batch_limit"), cause(-10, "alpha")), True)
-    assert named_parameters(problem, [found]) == ("flush_size", "batch_limit")
-    assert set(named_parameters(problem, [])) == {item.name for item in problem.heuristic.policy.parameters}
+    assert named_parameters(("alpha",), [found]) == ("flush_size", "batch_limit")
+    assert named_parameters(("alpha", "batch_limit"), []) == ("alpha", "batch_limit")
 
 
 def test_training_takes_the_worst_and_benign_ones_each_once() -> None:
     problem = operating()
     samples = samples_of(problem, 10)
-    found = training_points(problem, samples, (), PLAN)
-    worst = sorted(samples, key=lambda item: -item.relative_gap)[:PLAN.adversarial]
-    assert found[:PLAN.adversarial] == worst
+    worst, benign = worst_and_benign(samples, (), PLAN.adversarial, PLAN.benign)
+    assert worst == sorted(samples, key=lambda item: -item.relative_gap)[:PLAN.adversarial]
+    found = [*worst, *benign]
     assert len({item.index for item in found}) == len(found) == PLAN.adversarial + PLAN.benign
 
 
@@ -130,7 +131,7 @@ def written(path: Path, settings: tuple[Setting, ...], accepted: bool = True) ->
     tuning = Tuning(settings, (), 1, (), accepted, "it says so")
     from xplain.pipeline import Explained
     analysis = assemble(request, PROFILE, path.parent, problem, (), (), (), (), Explained((), ()), tuning, (), ())
-    write_tuned(path, request, analysis)
+    write_tuned(path, request, analysis, PROFILE, "run")
     return analysis
 
 
