@@ -35,6 +35,6 @@ __all__ = [
     "Bar", "Cause", "CauseShare", "Cluster", "ClusterPart", "Comparison", "Contrast", "Dimension", "EdgeHeat",
     "Evidence", "Finding", "FrontPoint", "GapInterval", "GuardProposal", "HeatMap", "Mean", "MeasuredRatio",
     "NamedParameters", "Origin", "Point", "Predicate", "ProofMethod", "ProofSolver", "Provenance", "Rate", "Region",
-    "ReplayReport", "ReplayedWorkload", "Resources", "Sample", "Scale", "SearchTrace", "Setting", "Timeline", "Tuning", "Witness",
-    "WorstCase",
+    "ReplayReport", "ReplayedWorkload", "Resources", "Sample", "Scale", "SearchTrace", "Setting", "Timeline", "Tuning",
+    "Witness", "WorstCase",
 ]

@@ -26,8 +26,10 @@ class Comparison:
     """Held-out means of one slice of workloads, objective in ticks relative to the benchmark, before and after.
 
     Relative gaps as fractions; `worst_*` = largest over the slice; `ratio_*` = throughput over `no-exit`'s (means over
-    points), `minimum_ratio_*` the least of any single workload. `after_*` and `change_*`: 95 % intervals of the mean
-    after, and of the mean paired change (after - before; None in records from before they were kept).
+    points), `minimum_ratio_*` the least anywhere, each measured over workloads of one point that make up at least 400
+    tokens per place (single short ones scatter by several per cent, whatever the policy); `workloads`: all that ran.
+    `after_*` and `change_*`: 95 % intervals of the mean after, and of the mean paired change (after - before; None in
+    records from before they were kept).
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT

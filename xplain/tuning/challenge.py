@@ -10,7 +10,7 @@ import numpy as np
 
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Point
-from xplain.tuning.training import TrainingPoint, training_point
+from xplain.tuning.prepared import PreparedPoint, prepared
 from xplain.tuning.trials import Trials, Values
 
 FRESH, NEIGHBOURS = 40, 16
@@ -19,7 +19,7 @@ TAKEN = 4  # counter-examples a challenge adds at most
 SEEDS_APART = 15_485_867
 
 
-def counterexamples(trials: Trials, candidate: Values, number: int, seed: int) -> list[TrainingPoint]:
+def counterexamples(trials: Trials, candidate: Values, number: int, seed: int) -> list[PreparedPoint]:
     """Points where `candidate` falls below the floor, the worst first; `number` counts the challenges of a tuning."""
     problem = trials.problem.reseeded(trials.problem.seed + SEEDS_APART + number)
     rng = np.random.default_rng([seed, 179_424_673, number])
@@ -32,6 +32,6 @@ def counterexamples(trials: Trials, candidate: Values, number: int, seed: int) -
 
 
 def _ratios(trials: Trials, problem: OperatingProblem, candidate: Values,
-            points: list[Point]) -> list[tuple[float, TrainingPoint]]:
-    made = [training_point(problem, point, "challenge") for point in points]
+            points: list[Point]) -> list[tuple[float, PreparedPoint]]:
+    made = [prepared(problem, point, "challenge") for point in points]
     return list(zip(trials.ratios(candidate, made), made, strict=True))

@@ -10,13 +10,11 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 from scipy.stats import t as student_t
 
-from drex_runtime.policies import shipped_policy
-from drex_runtime.simulator.arrays import compiled_policy, compiled_workload
-from drex_runtime.simulator.compiled import simulate_compiled
+from drex_runtime.simulator.arrays import compiled_policy
 from xplain.problems.operating import Contender, OperatingProblem
 from xplain.records import Comparison, Region
+from xplain.tuning.prepared import Outcome, prepared
 
-REFERENCE = Contender("no-exit", shipped_policy("no-exit"))
 DRAWS_PER_POINT = 200  # tries to hit a region by drawing from the declared distribution
 
 
@@ -50,27 +48,19 @@ def slices(problem: OperatingProblem, regions: Sequence[Region], points: int,
 
 def _compared(problem: OperatingProblem, tuned: Contender, name: str, points: Sequence[dict[str, float]],
               jobs: int) -> Comparison:
-    def one(point: dict[str, float]) -> tuple[float, ...]:
-        workloads = [compiled_workload(workload) for workload in problem.workloads(point)]
+    def one(point: dict[str, float]) -> tuple[int, Outcome, Outcome]:
+        made = prepared(problem, point, "held-out")
+        before, after = (made.run(compiled_policy(problem.bound(item, point))) for item in (problem.heuristic, tuned))
+        return len(made.workloads), before, after
 
-        def ran(contender: Contender) -> tuple[int, list[int]]:
-            program = compiled_policy(problem.bound(contender, point))
-            runs = [simulate_compiled(program, workload) for workload in workloads]
-            return sum(int(run.objective(problem.objective)) for run in runs), [run.makespan for run in runs]
-
-        best = min(ran(contender)[0] for contender in problem.benchmarks)
-        (before, spans_before), (after, spans_after), (_, spans) = map(ran, (problem.heuristic, tuned, REFERENCE))
-        least = [min(full / own for full, own in zip(spans, each, strict=True)) for each in (spans_before, spans_after)]
-        return (before / best - 1, after / best - 1, sum(spans) / sum(spans_before), sum(spans) / sum(spans_after),
-                *least)
-
-    rows = np.array(Parallel(n_jobs=jobs, prefer="threads")(delayed(one)(point) for point in points))
-    before, after, ratio_before, ratio_after, least_before, least_after = rows.T
-    low, high = _interval(after)
-    change_low, change_high = _interval(after - before)
-    return Comparison(name, len(points) * problem.replicates, float(before.mean()), float(after.mean()), low, high,
-                      float(before.max()), float(after.max()), float(ratio_before.mean()), float(ratio_after.mean()),
-                      float(least_after.min()), float(least_before.min()), change_low, change_high)
+    rows = Parallel(n_jobs=jobs, prefer="threads")(delayed(one)(point) for point in points)
+    before, after = (np.array([(row[k].gap, row[k].ratio, row[k].least) for row in rows]) for k in (1, 2))
+    low, high = _interval(after[:, 0])
+    change_low, change_high = _interval(after[:, 0] - before[:, 0])
+    return Comparison(name, sum(row[0] for row in rows), float(before[:, 0].mean()), float(after[:, 0].mean()), low,
+                      high, float(before[:, 0].max()), float(after[:, 0].max()), float(before[:, 1].mean()),
+                      float(after[:, 1].mean()), float(after[:, 2].min()), float(before[:, 2].min()), change_low,
+                      change_high)
 
 
 def _interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:

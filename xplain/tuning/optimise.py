@@ -15,9 +15,9 @@ import optuna
 
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Sample
+from xplain.tuning.prepared import prepared
 from xplain.tuning.ranges import SearchRange
 from xplain.tuning.scoring import TAIL_WEIGHT
-from xplain.tuning.training import training_point
 from xplain.tuning.trials import REFUSED, Trials
 
 Progress = Callable[[str], None]
@@ -76,7 +76,7 @@ def best_setting(problem: OperatingProblem, ranges: Sequence[SearchRange], defau
 
     One plain search without the rest of tuning: no floor by default, every point counts in the mean.
     """
-    points = [training_point(problem, sample.point, "benign") for sample in training]
+    points = [prepared(problem, sample.point, "benign") for sample in training]
     found = Trials(problem, points, jobs=jobs, tail_weight=tail_weight, floor=floor)
     deadline = None if seconds is None else time.monotonic() + seconds
     found.score({})  # nothing changed is a candidate, however early the time is up

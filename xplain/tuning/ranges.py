@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 import optuna
 
 from drex_runtime.policies.bind import BoundPolicy, scoped_names
@@ -31,6 +32,12 @@ class SearchRange:
             return Fraction(trial.suggest_int(self.name, low, high, log=low >= 1 and high > 8))
         steps = int((self.high - self.low) / REAL_STEP)
         return self.low + REAL_STEP * trial.suggest_int(self.name, 0, steps)
+
+    def drawn(self, rng: np.random.Generator) -> Fraction:
+        """A value of the range, each as likely."""
+        if self.parameter.integer:
+            return Fraction(int(rng.integers(int(self.low), int(self.high) + 1)))
+        return self.low + REAL_STEP * int(rng.integers(0, int((self.high - self.low) / REAL_STEP) + 1))
 
     def decoded(self, value: Fraction, current: Fraction) -> Fraction:
         """`current` itself where the search proposes its nearest grid point."""

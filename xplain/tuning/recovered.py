@@ -15,8 +15,8 @@ from drex_runtime.records.numbers import number_text
 from xplain.problems.operating import Contender, OperatingProblem
 from xplain.tuning.held_out import fresh_seeds, slices
 from xplain.tuning.optimise import Effort, Progress, explore
+from xplain.tuning.prepared import prepared
 from xplain.tuning.ranges import search_ranges
-from xplain.tuning.training import training_point
 from xplain.tuning.trials import Trials
 
 OTHER_SEED, OTHER_WORKLOADS = 31, 611_953
@@ -37,7 +37,7 @@ def independent_best(problem: OperatingProblem, points: int, effort: Effort, see
     """The setting with the least mean gap over fresh points of the whole space that an own search finds, and how many
     settings it tried."""
     other, rng = problem.reseeded(problem.seed + OTHER_WORKLOADS), np.random.default_rng([seed, OTHER_WORKLOADS])
-    training = [training_point(other, other.draw(rng), "benign") for _ in range(points)]
+    training = [prepared(other, other.draw(rng), "benign") for _ in range(points)]
     trials = Trials(problem, training, jobs=jobs, tail_weight=0.0, floor=0.0)
     policy, largest = problem.heuristic.policy, int(problem.space.dimension("num_seqs").high)
     bound = problem.bound(problem.heuristic, {"num_seqs": largest})
@@ -65,7 +65,7 @@ def mean_gap(problem: OperatingProblem, contender: Contender, points: int, seed:
     """Mean relative gap over the held-out points of the whole space (those of `held_out`)."""
     fresh = fresh_seeds(problem)
     drawn = slices(fresh, (), points, seed)["whole space"]
-    held = [training_point(fresh, point, "benign") for point in drawn]
+    held = [prepared(fresh, point, "benign") for point in drawn]
     gaps = Trials(replace_heuristic(fresh, contender), held, jobs=jobs, tail_weight=0.0, floor=0.0)
     return gaps.score({})
 

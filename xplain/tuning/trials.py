@@ -13,10 +13,9 @@ from drex_runtime.policies import bind
 from drex_runtime.records import ServerConfig
 from drex_runtime.records.numbers import number_text
 from drex_runtime.simulator.arrays import CompiledPolicy, compiled_policy
-from drex_runtime.simulator.compiled import simulate_compiled
 from xplain.problems.operating import OperatingProblem
+from xplain.tuning.prepared import PreparedPoint
 from xplain.tuning.scoring import FLOOR_IN_TRAINING, TAIL_WEIGHT, mean_and_tail, mixed
-from xplain.tuning.training import TrainingPoint
 
 Values = Mapping[str, Fraction]  # those that differ from the default: the others stay unset, and go on following N
 Key = tuple[tuple[str, Fraction], ...]
@@ -33,11 +32,11 @@ class Trials:
     """Settings of the problem's heuristic on `points`, by which they are scored, and on `challenges`, which only have
     to stay above the floor: they were sought because a setting fell below it."""
 
-    def __init__(self, problem: OperatingProblem, points: Sequence[TrainingPoint], *, jobs: int,
+    def __init__(self, problem: OperatingProblem, points: Sequence[PreparedPoint], *, jobs: int,
                  tail_weight: float = TAIL_WEIGHT, floor: float = FLOOR_IN_TRAINING) -> None:
         self.problem, self.points, self.jobs = problem, tuple(points), jobs
         self.tail_weight, self.floor = tail_weight, floor
-        self.challenges: list[TrainingPoint] = []
+        self.challenges: list[PreparedPoint] = []
         self._found: dict[Key, Floats] = {}  # [gap or ratio, point]
         self._challenged: dict[Key, list[float]] = {}
         # The mean is one of workloads as they come; those sought for their gap belong to the tail.
@@ -76,7 +75,7 @@ class Trials:
         known += self.ratios(values, missing)
         return min([least, *known])
 
-    def ratios(self, values: Values, points: Sequence[TrainingPoint]) -> list[float]:
+    def ratios(self, values: Values, points: Sequence[PreparedPoint]) -> list[float]:
         """Least throughput over that of `no-exit` at each of any points."""
         return [ratio for _, ratio in self._run(values, points)]
 
@@ -91,15 +90,13 @@ class Trials:
             self._found[key] = np.array(self._run(values, self.points)).T
         return self._found[key]
 
-    def _run(self, values: Values, points: Sequence[TrainingPoint]) -> list[tuple[float, float]]:
+    def _run(self, values: Values, points: Sequence[PreparedPoint]) -> list[tuple[float, float]]:
         """(relative gap, least throughput ratio) at each point."""
-        problem, programs = self.problem, self._programs(values, points)
+        programs = self._programs(values, points)
 
-        def one(point: TrainingPoint) -> tuple[float, float]:
-            runs = [simulate_compiled(programs[point.config], workload) for workload in point.workloads]
-            spent = sum(int(run.objective(problem.objective)) for run in runs)
-            ratios = [span / run.makespan for span, run in zip(point.spans, runs, strict=True)]
-            return (spent - point.upper) / point.upper, min(ratios)
+        def one(point: PreparedPoint) -> tuple[float, float]:
+            found = point.run(programs[point.config])
+            return found.gap, found.least
 
         if self.jobs == 1 or len(points) < 2:
             return [one(point) for point in points]
@@ -107,7 +104,7 @@ class Trials:
             delayed(one)(point) for point in points)
         return found
 
-    def _programs(self, values: Values, points: Sequence[TrainingPoint]) -> dict[ServerConfig, CompiledPolicy]:
+    def _programs(self, values: Values, points: Sequence[PreparedPoint]) -> dict[ServerConfig, CompiledPolicy]:
         problem = self.problem
         settings = {**problem.heuristic.settings, **{name: number_text(value) for name, value in values.items()}}
         return {config: compiled_policy(bind(problem.heuristic.policy, problem.profile, config, settings))

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
+import numpy as np
+
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Attribution, Cluster, Comparison, NamedParameters, Region, Sample, Tuning
 from xplain.tuning.accept import verdict
@@ -23,10 +25,10 @@ from xplain.tuning.front import choice_text, front, settings_of
 from xplain.tuning.held_out import held_out
 from xplain.tuning.named import NamedGroup, named_groups, named_parameters
 from xplain.tuning.optimise import Effort, Progress, explore, fewest_changes
+from xplain.tuning.prepared import PreparedPoint, prepared, recorded_points, worst_and_benign
 from xplain.tuning.ranges import SearchRange, search_ranges
 from xplain.tuning.recovered import independent_best, recovery
 from xplain.tuning.scoring import FLOOR, FLOOR_IN_TRAINING, TAIL, TAIL_WEIGHT
-from xplain.tuning.training import TrainingPoint, recorded_points, training_point, worst_and_benign
 from xplain.tuning.trials import REFUSED, Trials
 
 OBJECTIVE = (f"{1 - TAIL_WEIGHT:.0%} mean (benign and recorded workloads) + {TAIL_WEIGHT:.0%} mean of the worst "
@@ -59,7 +61,7 @@ class Plan:
 class Search:
     """One tuning under way: its trials, what was searched, and when time is up."""
 
-    def __init__(self, problem: OperatingProblem, points: Sequence[TrainingPoint], plan: Plan,
+    def __init__(self, problem: OperatingProblem, points: Sequence[PreparedPoint], plan: Plan,
                  progress: Progress) -> None:
         self.problem, self.plan, self.progress = problem, plan, progress
         self.trials = Trials(problem, points, jobs=plan.jobs)
@@ -149,12 +151,17 @@ def tune(problem: OperatingProblem, samples: Sequence[Sample], regions: Sequence
 
 
 def training_set(problem: OperatingProblem, samples: Sequence[Sample], regions: Sequence[Region],
-                 plan: Plan) -> list[TrainingPoint]:
-    """Adversarial, benign and recorded points with their workloads; recorded ones only where there is a recording."""
+                 plan: Plan) -> list[PreparedPoint]:
+    """Adversarial, benign and recorded points with their workloads; recorded ones only where there is a recording.
+
+    Where the search drew fewer benign ones than wanted, others are drawn from the declared distribution.
+    """
     worst, benign = worst_and_benign(samples, regions, plan.adversarial, plan.benign)
-    return [*(training_point(problem, item.point, "adversarial") for item in worst),
-            *(training_point(problem, item.point, "benign") for item in benign),
-            *(training_point(problem, point, "recorded")
+    rng = np.random.default_rng([plan.seed, 982_451_653])
+    drawn = [problem.draw(rng) for _ in range(plan.benign - len(benign))]
+    return [*(prepared(problem, item.point, "adversarial") for item in worst),
+            *(prepared(problem, point, "benign") for point in (*(item.point for item in benign), *drawn)),
+            *(prepared(problem, point, "recorded")
               for point in recorded_points(problem, plan.recorded, plan.seed))]
 
 

@@ -15,32 +15,18 @@ from drex_runtime.policies.expressions import parse_fraction
 from drex_runtime.policies.settings import load_policy_config
 from drex_runtime.records import ServerConfig
 from tests.xplain.tiny import PROFILE, tiny_request
+from tests.xplain.tuning.problems import operating, samples_of
 from xplain.pipeline import assemble
-from xplain.problems.generator import default_space
-from xplain.problems.operating import Contender, OperatingProblem
-from xplain.records import Analysis, Attribution, Cause, Comparison, Sample, Setting, Tuning
+from xplain.problems.operating import OperatingProblem
+from xplain.records import Analysis, Attribution, Cause, Comparison, Setting, Tuning
 from xplain.tuning import tune as tune_module
 from xplain.tuning.held_out import fresh_seeds, slices
 from xplain.tuning.named import named_parameters
-from xplain.tuning.training import worst_and_benign
+from xplain.tuning.prepared import worst_and_benign
 from xplain.tuning.tune import Plan, tune
 from xplain.tuning.write import write_tuned
 
 PLAN = Plan(trials=12, adversarial=2, benign=3, held_out=4, jobs=1)
-
-
-def operating(policy: str = "drex", **settings: str) -> OperatingProblem:
-    space = default_space(8)
-    for name, value in (("output_tokens", 8), ("prompt_tokens", 4), ("num_seqs", 6)):
-        space = space.restricted(name, value)
-    benchmarks = tuple(Contender(name, shipped_policy(name)) for name in ("no-exit", "flush-now"))
-    return OperatingProblem(Contender(policy, shipped_policy(policy), settings), benchmarks, PROFILE, space,
-                            "total-completion", 0.05, seed=0, replicates=1)
-
-
-def samples_of(problem: OperatingProblem, count: int = 8) -> list[Sample]:
-    rng = np.random.default_rng(5)
-    return [problem.evaluate(problem.draw(rng), index, "random") for index in range(count)]
 
 
 @cache
