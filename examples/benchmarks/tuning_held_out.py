@@ -28,7 +28,7 @@ from xplain.records import Tuning
 from xplain.regions import find_regions
 from xplain.request import AnalysisRequest, operating_problem
 from xplain.search import Budget, portfolio
-from xplain.tuning.prepared import ENOUGH_TOKENS
+from xplain.tuning.scoring import ENOUGH_TOKENS, LONG_TOKENS
 from xplain.tuning.tune import Plan, tune
 
 PROFILES = Path(__file__).resolve().parent.parent / "profiles"
@@ -75,7 +75,7 @@ def lines(case: Case, tuning: Tuning) -> list[str]:
         found.append(
             f"| {case.profile.name} | {case.traffic}: {item.slice} | {item.workloads} | {item.before:+.1%} | "
             f"{item.after:+.1%} | {item.after_low:+.1%} to {item.after_high:+.1%} | {share} | "
-            f"{item.minimum_ratio_before:.3f} | {item.minimum_ratio_after:.3f} | "
+            f"{item.minimum_ratio_before:.3f} | {item.minimum_ratio_after:.3f} ({item.short_run_minimum:.3f}) | "
             f"{settings if whole else ''}{'' if tuning.accepted else ' (not recommended)'} |")
     return found
 
@@ -122,8 +122,8 @@ def main() -> None:
         print(*made, notes[-1], sep="\n", flush=True)
     text = (f"# Tuned `{args.subject}` on held-out traffic\n\nSimulated, 2 shared cores; seed {args.seed}, "
             f"{args.trials} settings tried by tuning, {args.larger:g} times as many by each independent search. "
-            "Throughput: over `no-exit`'s at equal N and batch_max, the least of all workloads; workloads with fewer "
-            f"than {ENOUGH_TOKENS} tokens per place are taken together with others of their point.\n\n"
+            "Throughput: over `no-exit`'s at equal N and batch_max, the least of all workloads; each over at "
+            f"least {ENOUGH_TOKENS} tokens per place, suspects again over {LONG_TOKENS} (in brackets: before that).\n\n"
             + "\n".join([HEAD, *rows]) + "\n\n" + "\n".join(notes) + "\n")
     if args.out:
         write_atomic(args.out, text)

@@ -26,8 +26,9 @@ class Comparison:
     """Held-out means of one slice of workloads, objective in ticks relative to the benchmark, before and after.
 
     Relative gaps as fractions; `worst_*` = largest over the slice; `ratio_*` = throughput over `no-exit`'s (means over
-    points), `minimum_ratio_*` the least anywhere, each measured over workloads of one point that make up at least 400
-    tokens per place (single short ones scatter by several per cent, whatever the policy); `workloads`: all that ran.
+    points), `minimum_ratio_*` the least anywhere, measured over workloads of one point that make up at least 400 tokens
+    per place; as the least of many short runs is noise, points that seem to fall short are measured again with the
+    tuned settings on others that make up 3000 (`short_run_minimum`: the least before that). `workloads`: all that ran.
     `after_*` and `change_*`: 95 % intervals of the mean after, and of the mean paired change (after - before; None in
     records from before they were kept).
     """
@@ -48,6 +49,7 @@ class Comparison:
     minimum_ratio_before: float | None = None
     change_low: float | None = None
     change_high: float | None = None
+    short_run_minimum: float | None = None
 
 
 @dataclass(frozen=True)

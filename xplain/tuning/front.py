@@ -19,7 +19,7 @@ def settings_of(values: Values, default: Mapping[str, Fraction]) -> tuple[Settin
 
 def front(trials: Trials, default: Mapping[str, Fraction], chosen: Values) -> tuple[FrontPoint, ...]:
     """Allowed settings that no other allowed one beats in mean and tail, by mean; and `chosen`, marked."""
-    allowed = [values for values in trials.settings() if trials.allowed(values)]
+    allowed = sorted(filter(trials.allowed, trials.settings()), key=len)  # of equal ones that with the fewest changes
     measured = {key_of(values): trials.mean_and_tail(values) for values in [*allowed, dict(chosen)]}
     best = non_dominated([measured[key_of(values)] for values in allowed])
     kept = [allowed[k] for k in best]

@@ -1,4 +1,5 @@
-"""The search for one setting: TPE (optuna) from the current values and the corners of the ranges.
+"""The search for one setting: TPE (optuna) from the current values and the corners of the ranges, and moves of the
+best.
 
 Settings whose throughput falls below the floor somewhere count as worse than all others, the nearer to the floor the
 better: the search is led back before it looks for gain. Source: Bergstra et al. 2011 (TPE); Deb 2000 (the order).
@@ -11,13 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 import optuna
 
 from xplain.problems.operating import OperatingProblem
 from xplain.records import Sample
 from xplain.tuning.prepared import prepared
 from xplain.tuning.ranges import SearchRange
-from xplain.tuning.scoring import TAIL_WEIGHT
+from xplain.tuning.scoring import ENOUGH_TOKENS, TAIL_WEIGHT
 from xplain.tuning.trials import REFUSED, Trials
 
 Progress = Callable[[str], None]
@@ -25,6 +27,7 @@ IRRELEVANT = 0.002  # of the relative gap
 CORNER = 10**9  # clipped to each range's upper end
 PROPOSALS = 4  # per new setting: TPE proposes some again, which cost nothing
 STARTUP = 10
+SINGLE, NEAR = 0.7, 0.1  # share of moves of the best that change one value; a step's length in the range
 KEPT = 10  # settings known from before from which a search goes on
 
 
@@ -58,10 +61,13 @@ def explore(trials: Trials, ranges: Sequence[SearchRange], default: Mapping[str,
         found = {item.name: item.decoded(item.suggest(trial), begin[item.name]) for item in ranges}
         return trials.score({name: value for name, value in {**begin, **found}.items() if value != default[name]})
 
-    for _ in range(PROPOSALS * effort.settings + KEPT):
+    rng = np.random.default_rng([seed, len(ranges)])
+    for number in range(PROPOSALS * effort.settings + KEPT):
         tried = len(trials) - before
         if tried >= effort.settings or (effort.deadline is not None and time.monotonic() >= effort.deadline):
             break
+        if number % 2 and not _waiting(study):
+            study.enqueue_trial(_moved(ranges, study.best_params, rng))
         study.optimize(objective, n_trials=1)
         best = study.best_value
         progress(f"tuning, setting {len(trials)} ({', '.join(item.name for item in ranges)[:60]}): "
@@ -76,7 +82,7 @@ def best_setting(problem: OperatingProblem, ranges: Sequence[SearchRange], defau
 
     One plain search without the rest of tuning: no floor by default, every point counts in the mean.
     """
-    points = [prepared(problem, sample.point, "benign") for sample in training]
+    points = [prepared(problem, sample.point, "benign", tokens=ENOUGH_TOKENS if floor else 0) for sample in training]
     found = Trials(problem, points, jobs=jobs, tail_weight=tail_weight, floor=floor)
     deadline = None if seconds is None else time.monotonic() + seconds
     found.score({})  # nothing changed is a candidate, however early the time is up
@@ -103,6 +109,24 @@ def _first_guesses(ranges: Sequence[SearchRange], begin: Mapping[str, Fraction])
         guesses.append({item.name: item.encoded(end) for item in ranges})
         guesses += [{**here, item.name: item.encoded(end)} for item in ranges]
     return guesses
+
+
+def _waiting(study: optuna.Study) -> bool:
+    """Whether a guess is still to be tried."""
+    return bool(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)))
+
+
+def _moved(ranges: Sequence[SearchRange], best: Mapping[str, int], rng: np.random.Generator) -> dict[str, int]:
+    """The best with one value, or two, changed: a step away, or anywhere in its range."""
+    found = dict(best)
+    for k in rng.permutation(len(ranges))[:1 if rng.random() < SINGLE else 2]:
+        item = ranges[int(k)]
+        low, high = item.encoded(Fraction(0)), item.encoded(Fraction(CORNER))
+        near = max(1, round(NEAR * (high - low)))
+        value = (found[item.name] + int(rng.integers(-near, near + 1)) if rng.random() < 0.5
+                 else int(rng.integers(low, high + 1)))
+        found[item.name] = min(max(value, low), high)
+    return found
 
 
 def _encoded(ranges: Sequence[SearchRange], values: Mapping[str, Fraction]) -> dict[str, int]:

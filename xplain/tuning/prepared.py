@@ -16,19 +16,19 @@ from drex_runtime.simulator.compiled import simulate_compiled
 from xplain.problems.operating import OperatingProblem
 from xplain.problems.trace_source import TraceSource
 from xplain.records import Point, Region, Sample
+from xplain.tuning.scoring import ENOUGH_TOKENS
 
 Kind = Literal["adversarial", "benign", "recorded", "challenge", "held-out"]
 REFERENCE = shipped_policy("no-exit")  # what a setting's throughput is measured against
-# Tokens per place that a throughput is measured over. The makespan of a few dozen passes hangs on who is the last and
-# on how prefills fall between decodes: single generated workloads of a point scatter by 3 to 8 %, whatever the policy.
-ENOUGH_TOKENS = 400
 
 
 @dataclass(frozen=True)
 class PreparedPoint:
     """A point with its workloads; the first `counted` make up its gap. `upper`: the benchmark's objective, summed over
     those (ticks); `spans`: makespan of `no-exit` on each workload, at equal N and batch_max; `groups`: first workload
-    of each group (and the end) over which a throughput is measured, at least ENOUGH_TOKENS per place each."""
+    of each group (and the end) over which a throughput is measured. The makespan of a few dozen passes hangs on who is
+    the last and on how prefills fall between decodes (single generated workloads of a point scatter by 3 to 8 %,
+    whatever the policy), so groups are long enough."""
 
     kind: Kind
     config: ServerConfig
@@ -58,10 +58,11 @@ class Outcome:
     least: float
 
 
-def prepared(problem: OperatingProblem, point: Point, kind: Kind) -> PreparedPoint:
-    """Make the workloads of a point and run benchmarks and `no-exit` on them."""
+def prepared(problem: OperatingProblem, point: Point, kind: Kind, *, tokens: int = ENOUGH_TOKENS) -> PreparedPoint:
+    """Make the workloads of a point and run benchmarks and `no-exit` on them. `tokens`: per place, that a throughput is
+    measured over; 0 where only the gap counts."""
     config = problem.config(point)
-    workloads, groups = _workloads(problem, point, config)
+    workloads, groups = _workloads(problem, point, config, tokens)
     benchmarks = [compiled_policy(problem.bound(item, point)) for item in problem.benchmarks]
     upper = min(sum(int(simulate_compiled(program, workload).objective(problem.objective))
                     for workload in workloads[:problem.replicates]) for program in benchmarks)
@@ -71,7 +72,7 @@ def prepared(problem: OperatingProblem, point: Point, kind: Kind) -> PreparedPoi
 
 
 def _workloads(problem: OperatingProblem, point: Point,
-               config: ServerConfig) -> tuple[tuple[CompiledWorkload, ...], tuple[int, ...]]:
+               config: ServerConfig, enough: int) -> tuple[tuple[CompiledWorkload, ...], tuple[int, ...]]:
     """The problem's replicates and as many more as the last group takes to be long enough; where groups begin."""
     found: list[CompiledWorkload] = []
     groups, tokens = [0], 0
@@ -79,7 +80,7 @@ def _workloads(problem: OperatingProblem, point: Point,
         made = problem.source.workload(point, problem.profile, config.batch_max, problem.seed, len(found))
         found.append(compiled_workload(made))
         tokens += made.num_tokens
-        if tokens >= ENOUGH_TOKENS * config.max_num_seqs:
+        if tokens >= enough * config.max_num_seqs:
             groups.append(len(found))
             tokens = 0
     return tuple(found), tuple(groups)

@@ -37,7 +37,7 @@ def independent_best(problem: OperatingProblem, points: int, effort: Effort, see
     """The setting with the least mean gap over fresh points of the whole space that an own search finds, and how many
     settings it tried."""
     other, rng = problem.reseeded(problem.seed + OTHER_WORKLOADS), np.random.default_rng([seed, OTHER_WORKLOADS])
-    training = [prepared(other, other.draw(rng), "benign") for _ in range(points)]
+    training = [prepared(other, other.draw(rng), "benign", tokens=0) for _ in range(points)]
     trials = Trials(problem, training, jobs=jobs, tail_weight=0.0, floor=0.0)
     policy, largest = problem.heuristic.policy, int(problem.space.dimension("num_seqs").high)
     bound = problem.bound(problem.heuristic, {"num_seqs": largest})
@@ -65,7 +65,7 @@ def mean_gap(problem: OperatingProblem, contender: Contender, points: int, seed:
     """Mean relative gap over the held-out points of the whole space (those of `held_out`)."""
     fresh = fresh_seeds(problem)
     drawn = slices(fresh, (), points, seed)["whole space"]
-    held = [prepared(fresh, point, "benign") for point in drawn]
+    held = [prepared(fresh, point, "held-out", tokens=0) for point in drawn]
     gaps = Trials(replace_heuristic(fresh, contender), held, jobs=jobs, tail_weight=0.0, floor=0.0)
     return gaps.score({})
 

@@ -15,7 +15,7 @@ from drex_runtime.records.numbers import number_text
 from drex_runtime.simulator.arrays import CompiledPolicy, compiled_policy
 from xplain.problems.operating import OperatingProblem
 from xplain.tuning.prepared import PreparedPoint
-from xplain.tuning.scoring import FLOOR_IN_TRAINING, TAIL_WEIGHT, mean_and_tail, mixed
+from xplain.tuning.scoring import FLOOR, MARGIN, SLACK, TAIL_WEIGHT, mean_and_tail, mixed
 
 Values = Mapping[str, Fraction]  # those that differ from the default: the others stay unset, and go on following N
 Key = tuple[tuple[str, Fraction], ...]
@@ -33,14 +33,14 @@ class Trials:
     to stay above the floor: they were sought because a setting fell below it."""
 
     def __init__(self, problem: OperatingProblem, points: Sequence[PreparedPoint], *, jobs: int,
-                 tail_weight: float = TAIL_WEIGHT, floor: float = FLOOR_IN_TRAINING) -> None:
+                 tail_weight: float = TAIL_WEIGHT, floor: float = FLOOR) -> None:
         self.problem, self.points, self.jobs = problem, tuple(points), jobs
         self.tail_weight, self.floor = tail_weight, floor
         self.challenges: list[PreparedPoint] = []
         self._found: dict[Key, Floats] = {}  # [gap or ratio, point]
         self._challenged: dict[Key, list[float]] = {}
         # The mean is one of workloads as they come; those sought for their gap belong to the tail.
-        usual = np.array([point.kind in ("benign", "recorded") for point in self.points])
+        usual = np.array([point.kind in ("benign", "recorded", "held-out") for point in self.points])
         self._usual = usual if usual.any() else np.ones(len(self.points), np.bool_)
 
     def __len__(self) -> int:
@@ -52,13 +52,27 @@ class Trials:
 
     def score(self, values: Values) -> float:
         """What is minimised: mean and tail mixed; beyond REFUSED if throughput falls below the floor somewhere."""
-        ratio = self.minimum_ratio(values)
-        return REFUSED + self.floor - ratio if ratio < self.floor else mixed(*self.mean_and_tail(values),
-                                                                             self.tail_weight)
+        short = self.shortfall(values)
+        return REFUSED + short if short > 0 else mixed(*self.mean_and_tail(values), self.tail_weight)
 
     def allowed(self, values: Values) -> bool:
-        """Whether a setting keeps the floor on every training workload."""
-        return self.minimum_ratio(values) >= self.floor
+        """Whether a setting keeps the floor."""
+        return self.shortfall(values) <= 0
+
+    def shortfall(self, values: Values) -> float:
+        """By how much a setting misses what is asked of points (the floor less SLACK, as short runs scatter) and of
+        challenges (the floor and MARGIN); those are run only if the points are kept, and up to the first that is not.
+        """
+        short = self.floor - SLACK - float(self._outcome(values)[1].min())
+        if short > 0:
+            return short
+        known = self._challenged.setdefault(key_of(values), [])
+        asked = self.floor + MARGIN
+        for point in self.challenges[len(known):]:
+            if known and min(known) < asked:
+                break
+            known += self.ratios(values, [point])
+        return max([short, *(asked - ratio for ratio in known)])
 
     def mean_and_tail(self, values: Values) -> tuple[float, float]:
         """Mean relative gap of the workloads that come as they come, and mean of the worst quarter of all."""
@@ -66,14 +80,9 @@ class Trials:
         return float(gaps[self._usual].mean()), mean_and_tail(gaps)[1]
 
     def minimum_ratio(self, values: Values) -> float:
-        """Least throughput over that of `no-exit`. Challenges are run only where the points do not tell already."""
-        least = float(self._outcome(values)[1].min())
-        if least < self.floor:
-            return least
-        known = self._challenged.setdefault(key_of(values), [])
-        missing = self.challenges[len(known):]
-        known += self.ratios(values, missing)
-        return min([least, *known])
+        """Least throughput over that of `no-exit` on any point or challenge run."""
+        self.shortfall(values)
+        return min([float(self._outcome(values)[1].min()), *self._challenged.get(key_of(values), ())])
 
     def ratios(self, values: Values, points: Sequence[PreparedPoint]) -> list[float]:
         """Least throughput over that of `no-exit` at each of any points."""
