@@ -60,6 +60,7 @@ from xplain.tuning.write import write_tuned
 SEARCH_SHARE, EXACT_SHARE, PROOF_SHARE, TUNING_SHARE = 0.25, 0.1, 0.05, 0.3
 CLUSTER_SHARE, HEAT_SHARE, CERTIFICATE_SHARE = 0.1, 0.03, 0.08
 INDEPENDENT = 0.5  # of tuning's settings or seconds, for the search that says what could have been reached
+MOST_TRIALS = 400  # settings tried, where seconds bound them
 VERSIONS = ("drex-xplain", "numpy", "numba", "scikit-learn", "optuna", "sympy")
 Tell = Callable[[str], None]
 
@@ -187,9 +188,12 @@ def explain(operating: OperatingProblem, exact: ExactProblem, samples: Sequence[
 
 
 def tuning_plan(request: AnalysisRequest) -> Plan:
-    """Tuning within its share of the budget, or by count."""
-    return Plan(seconds=seconds_of(request, TUNING_SHARE), seed=request.seed, jobs=request.jobs,
-                independent=INDEPENDENT)
+    """Tuning within its share of the budget, or by count: a quarter of the search's, within bounds."""
+    plan = Plan(seed=request.seed, jobs=request.jobs, independent=INDEPENDENT)
+    if request.evaluations is None:
+        return replace(plan, trials=MOST_TRIALS, seconds=request.budget * TUNING_SHARE)
+    quarter = request.evaluations // 4
+    return replace(plan, trials=min(max(quarter, 20), plan.trials), challenge=min(max(quarter // 4, 4), plan.challenge))
 
 
 def assemble(request: AnalysisRequest, profile: CostProfile, out: Path, problem: OperatingProblem,

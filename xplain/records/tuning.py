@@ -28,7 +28,7 @@ class Comparison:
     Relative gaps as fractions; `worst_*` = largest over the slice; `ratio_*` = throughput over `no-exit`'s (means over
     points), `minimum_ratio_*` the least anywhere, measured over workloads of one point that make up at least 400 tokens
     per place; as the least of many short runs is noise, points that seem to fall short are measured again with the
-    tuned settings on others that make up 3000 (`short_run_minimum`: the least before that). `workloads`: all that ran.
+    tuned settings on others that make up 2000 (`short_run_minimum`: the least before that). `workloads`: all that ran.
     `after_*` and `change_*`: 95 % intervals of the mean after, and of the mean paired change (after - before; None in
     records from before they were kept).
     """

@@ -17,7 +17,7 @@ from xplain.records import Comparison, Region
 from xplain.tuning.prepared import Outcome, prepared
 from xplain.tuning.scoring import FLOOR, LONG_TOKENS, SUSPECT
 
-CONFIRMED, CONFIRMING = 24, 2_750_159  # suspects measured again, the worst first; what their seeds are apart
+CONFIRMED, CONFIRMING = 12, 2_750_159  # suspects measured again, the worst first; what their seeds are apart
 Result = TypeVar("Result")
 DRAWS_PER_POINT = 200  # tries to hit a region by drawing from the declared distribution
 

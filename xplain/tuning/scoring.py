@@ -20,9 +20,9 @@ TAIL = 0.25
 FLOOR = 0.98  # of the throughput of `no-exit` at equal N
 # A throughput over ENOUGH_TOKENS per place scatters by about 1 %, so training points may fall SLACK below the floor and
 # a point is suspect within SUSPECT above it. Suspects of a challenge, and on held-out workloads, are measured again on
-# other workloads over LONG_TOKENS (some 0.4 %); there the floor counts, in training with a MARGIN.
+# other workloads over LONG_TOKENS (some 0.5 %); there the floor counts, in training with a MARGIN.
 SLACK, SUSPECT, MARGIN = 0.01, 0.01, 0.001
-ENOUGH_TOKENS, LONG_TOKENS = 400, 3000
+ENOUGH_TOKENS, LONG_TOKENS = 400, 2000
 
 
 def mean_and_tail(gaps: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -41,15 +41,17 @@ INDEPENDENT_POINTS = 24
 @dataclass(frozen=True)
 class Plan:
     """How much tuning may cost and what it may touch. `trials`: settings tried; `seconds`: limit of the search;
-    `adversarial`, `benign`, `recorded`: training points; `held_out`: points of each slice. `parameters`: search only
-    these; () = those that the causes name, then all. `independent`: settings of the search that says what could have
-    been reached, per trial (0: none); it may take as many seconds per setting as the search itself."""
+    `adversarial`, `benign`, `recorded`: training points; `challenge`: points of each challenge; `held_out`: points of
+    each slice. `parameters`: search only these; () = those that the causes name, then all. `independent`: settings of
+    the search that says what could have been reached, per trial (0: none); it may take as many seconds per setting as
+    the search itself."""
 
     trials: int = 100
     seconds: float | None = None
     adversarial: int = 8
     benign: int = 24
     recorded: int = 8
+    challenge: int = 24
     held_out: int = 32
     parameters: tuple[str, ...] = ()
     seed: int = 0
@@ -103,7 +105,7 @@ class Search:
         found = self.candidate()
         for number in range(CHALLENGES):
             self.progress(f"tuning, challenge {number + 1}: workloads on which the candidate falls below the floor")
-            against = counterexamples(self.trials, found, number, self.plan.seed)
+            against = counterexamples(self.trials, found, number, self.plan.seed, self.plan.challenge)
             self.trials.challenges += against
             if number == 0:
                 self.explore(names, REPAIR_SHARE)

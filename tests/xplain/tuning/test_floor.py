@@ -53,7 +53,7 @@ def test_a_challenge_finds_what_training_does_not_show() -> None:
     easy = problem.draw(np.random.default_rng(0)) | {"exit_rate": 1.0, "load": 2.0}
     trials = Trials(problem, points_of(problem, 0, [easy]), jobs=1)
     eager = {"art_factor_1": Fraction(1, 10), "flush_size": Fraction(1)}
-    found, again = (counterexamples(trials, eager, 0, seed=0) for _ in range(2))
+    found, again = (counterexamples(trials, eager, 0, seed=0, fresh=6) for _ in range(2))
     assert trials.allowed(eager) and found
     assert [point.spans for point in found] == [point.spans for point in again]
     trials.challenges += found
@@ -62,7 +62,7 @@ def test_a_challenge_finds_what_training_does_not_show() -> None:
 
 def test_tuning_keeps_the_floor_where_the_current_settings_do_not() -> None:
     problem = operating(profile=DEAR)
-    plan = Plan(trials=25, adversarial=3, benign=5, held_out=12, jobs=1)
+    plan = Plan(trials=25, adversarial=3, benign=5, challenge=6, held_out=6, jobs=1)
     tuning = tune(problem, samples_of(problem, 8), (), (), plan)
     assert tuning.accepted and tuning.below_floor > 0
     whole = tuning.comparisons[0]
