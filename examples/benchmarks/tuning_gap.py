@@ -21,7 +21,8 @@ import numpy as np
 from drex_runtime.records import CostProfile, load_profile
 from drex_runtime.records.files import write_atomic
 from drex_runtime.records.numbers import number_text
-from xplain.pipeline import attribute_operating, sample_held_out
+from xplain.causes import attribute_operating
+from xplain.pipeline import sample_held_out
 from xplain.problems.generator import default_space
 from xplain.problems.operating import Contender, OperatingProblem
 from xplain.records import Sample

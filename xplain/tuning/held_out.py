@@ -70,7 +70,8 @@ def _compared(problem: OperatingProblem, tuned: Contender, name: str, points: Se
     order = sorted(range(len(points)), key=lambda k: rows[k][2].least)
     suspects = [k for k in order if rows[k][2].least < FLOOR + SUSPECT][:CONFIRMED]
     least = [*over(again, [points[k] for k in suspects]), *(rows[k][2].least for k in order[len(suspects):])]
-    before, after = (np.array([(row[k].gap, row[k].ratio, row[k].least) for row in rows]) for k in (1, 2))
+    before, after = (np.array([(item.gap, item.ratio, item.least) for item in outcomes])
+                     for outcomes in ([row[1] for row in rows], [row[2] for row in rows]))
     low, high = _interval(after[:, 0])
     change_low, change_high = _interval(after[:, 0] - before[:, 0])
     return Comparison(name, sum(row[0] for row in rows), float(before[:, 0].mean()), float(after[:, 0].mean()), low,

@@ -20,7 +20,7 @@ from xplain.records import Sample
 from xplain.tuning.prepared import prepared
 from xplain.tuning.ranges import SearchRange
 from xplain.tuning.scoring import ENOUGH_TOKENS, TAIL_WEIGHT
-from xplain.tuning.trials import REFUSED, Trials
+from xplain.tuning.trials import REFUSED, Trials, Values
 
 Progress = Callable[[str], None]
 IRRELEVANT = 0.002  # of the relative gap
@@ -28,6 +28,8 @@ CORNER = 10**9  # clipped to each range's upper end
 PROPOSALS = 4  # per new setting: TPE proposes some again, which cost nothing
 STARTUP = 10
 SINGLE, NEAR = 0.7, 0.1  # share of moves of the best that change one value; a step's length in the range
+SELDOM = 0.1  # weight of a parameter that seems not to matter
+DONE, OPEN = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.WAITING
 KEPT = 10  # settings known from before from which a search goes on
 
 
@@ -40,19 +42,22 @@ class Effort:
 
 
 def explore(trials: Trials, ranges: Sequence[SearchRange], default: Mapping[str, Fraction], effort: Effort, seed: int,
-            progress: Progress = lambda _: None, start: Mapping[str, Fraction] | None = None) -> None:
+            progress: Progress = lambda _: None, start: Mapping[str, Fraction] | None = None,
+            guesses: Sequence[Values] | None = None) -> None:
     """Try settings of `ranges`, the others as in `start`; `trials` keeps them.
 
     `default`: the heuristic's own values; a value equal to its default stays unset. Starts with `start`, all-low,
     all-high, and each parameter alone at its ends, so that policies the table contains as corners (never consult, flush
-    at once) are always candidates, and with the best settings tried before.
+    at once) are always candidates (`guesses` instead, if given), and with the best settings tried before.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True,
                                                                    n_startup_trials=STARTUP))
     begin = {**default, **(start or {})}
     known = sorted(trials.settings(), key=trials.score)[:KEPT]
-    for values in [*_first_guesses(ranges, begin), *(_encoded(ranges, {**default, **found}) for found in known)]:
+    first = _first_guesses(ranges, begin) if guesses is None else [_encoded(ranges, {**default, **found})
+                                                                   for found in guesses]
+    for values in [*first, *(_encoded(ranges, {**default, **found}) for found in known)]:
         study.enqueue_trial(values)
     before = len(trials)
 
@@ -61,13 +66,13 @@ def explore(trials: Trials, ranges: Sequence[SearchRange], default: Mapping[str,
         found = {item.name: item.decoded(item.suggest(trial), begin[item.name]) for item in ranges}
         return trials.score({name: value for name, value in {**begin, **found}.items() if value != default[name]})
 
-    rng = np.random.default_rng([seed, len(ranges)])
+    rng, here = np.random.default_rng([seed, len(ranges)]), _encoded(ranges, begin)
     for number in range(PROPOSALS * effort.settings + KEPT):
         tried = len(trials) - before
         if tried >= effort.settings or (effort.deadline is not None and time.monotonic() >= effort.deadline):
             break
         if number % 2 and not _waiting(study):
-            study.enqueue_trial(_moved(ranges, study.best_params, rng))
+            study.enqueue_trial(_moved(ranges, study.best_params, _weights(ranges, study, here), rng))
         study.optimize(objective, n_trials=1)
         best = study.best_value
         progress(f"tuning, setting {len(trials)} ({', '.join(item.name for item in ranges)[:60]}): "
@@ -88,6 +93,17 @@ def best_setting(problem: OperatingProblem, ranges: Sequence[SearchRange], defau
     found.score({})  # nothing changed is a candidate, however early the time is up
     explore(found, ranges, default, Effort(trials, deadline), seed, progress, start)
     return found.best(), len(found)
+
+
+def towards(values: Values, default: Mapping[str, Fraction], ranges: Sequence[SearchRange]) -> list[Values]:
+    """`values` with one of them half way or one step nearer to its default: where to look if they go too far."""
+    found: list[Values] = []
+    for item in ranges:
+        if item.name in values:
+            here, there = item.encoded(values[item.name]), item.encoded(default[item.name])
+            nearer = dict.fromkeys(((here + there) // 2, here + (1 if there > here else -1)))
+            found += [{**values, item.name: item.value(number)} for number in nearer if number != here]
+    return found
 
 
 def fewest_changes(trials: Trials, changed: Mapping[str, Fraction]) -> dict[str, Fraction]:
@@ -113,13 +129,27 @@ def _first_guesses(ranges: Sequence[SearchRange], begin: Mapping[str, Fraction])
 
 def _waiting(study: optuna.Study) -> bool:
     """Whether a guess is still to be tried."""
-    return bool(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)))
+    return bool(study.get_trials(deepcopy=False, states=(OPEN,)))
 
 
-def _moved(ranges: Sequence[SearchRange], best: Mapping[str, int], rng: np.random.Generator) -> dict[str, int]:
+def _weights(ranges: Sequence[SearchRange], study: optuna.Study, here: Mapping[str, int]) -> list[float]:
+    """How often each parameter is moved: seldom where changing it alone, from `here`, has changed nothing."""
+    tried = [(trial.params, trial.value) for trial in study.get_trials(deepcopy=False, states=(DONE,))]
+    found = []
+    for item in ranges:
+        others = {name: value for name, value in here.items() if name != item.name}
+        alone = {value for params, value in tried if all(params[name] == known for name, known in others.items())}
+        moved = any(params[item.name] != here[item.name] for params, _ in tried
+                    if all(params[name] == known for name, known in others.items()))
+        found.append(SELDOM if moved and len(alone) == 1 else 1.0)
+    return found
+
+
+def _moved(ranges: Sequence[SearchRange], best: Mapping[str, int], weights: Sequence[float],
+           rng: np.random.Generator) -> dict[str, int]:
     """The best with one value, or two, changed: a step away, or anywhere in its range."""
-    found = dict(best)
-    for k in rng.permutation(len(ranges))[:1 if rng.random() < SINGLE else 2]:
+    found, count = dict(best), min(len(ranges), 1 if rng.random() < SINGLE else 2)
+    for k in rng.choice(len(ranges), count, replace=False, p=np.array(weights) / sum(weights)):
         item = ranges[int(k)]
         low, high = item.encoded(Fraction(0)), item.encoded(Fraction(CORNER))
         near = max(1, round(NEAR * (high - low)))

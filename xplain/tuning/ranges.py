@@ -39,6 +39,10 @@ class SearchRange:
             return Fraction(int(rng.integers(int(self.low), int(self.high) + 1)))
         return self.low + REAL_STEP * int(rng.integers(0, int((self.high - self.low) / REAL_STEP) + 1))
 
+    def value(self, encoded: int) -> Fraction:
+        """What `encoded` stands for."""
+        return Fraction(encoded) if self.parameter.integer else self.low + REAL_STEP * encoded
+
     def decoded(self, value: Fraction, current: Fraction) -> Fraction:
         """`current` itself where the search proposes its nearest grid point."""
         return current if self.encoded(value) == self.encoded(current) else value

@@ -53,7 +53,9 @@ class Trials:
     def score(self, values: Values) -> float:
         """What is minimised: mean and tail mixed; beyond REFUSED if throughput falls below the floor somewhere."""
         short = self.shortfall(values)
-        return REFUSED + short if short > 0 else mixed(*self.mean_and_tail(values), self.tail_weight)
+        if short > 0:
+            return REFUSED + short
+        return mixed(*self.mean_and_tail(values), self.tail_weight)
 
     def allowed(self, values: Values) -> bool:
         """Whether a setting keeps the floor."""

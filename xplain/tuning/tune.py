@@ -24,23 +24,24 @@ from xplain.tuning.challenge import counterexamples
 from xplain.tuning.front import choice_text, front, settings_of
 from xplain.tuning.held_out import held_out
 from xplain.tuning.named import NamedGroup, named_groups, named_parameters
-from xplain.tuning.optimise import Effort, Progress, explore, fewest_changes
+from xplain.tuning.optimise import Effort, Progress, explore, fewest_changes, towards
 from xplain.tuning.prepared import PreparedPoint, prepared, recorded_points, worst_and_benign
 from xplain.tuning.ranges import SearchRange, search_ranges
 from xplain.tuning.recovered import independent_best, recovery
 from xplain.tuning.scoring import FLOOR, TAIL, TAIL_WEIGHT
-from xplain.tuning.trials import REFUSED, Trials
+from xplain.tuning.trials import REFUSED, Trials, Values
 
 OBJECTIVE = (f"{1 - TAIL_WEIGHT:.0%} mean (benign and recorded workloads) + {TAIL_WEIGHT:.0%} mean of the worst "
              f"{TAIL:.0%} (all) of the relative gap to the benchmark, where throughput keeps {FLOOR:g} of no-exit's")
-NAMED_SHARE, REPAIR_SHARE = 0.4, 0.2  # of the settings; what is between them searches all parameters
-CHALLENGES = 4  # rounds
+NAMED_SHARE, ALL_SHARE = 0.4, 0.4  # of the settings: on what the causes name, then on all parameters
+REPAIR_SHARE = 0.1  # after each challenge
+CHALLENGES = 5  # rounds
 INDEPENDENT_POINTS = 24
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much tuning may cost and what it may touch. `trials`: settings tried; `seconds`: limit of the search;
+    """How much tuning may cost and what it may touch. `trials`: settings tried, about; `seconds`: limit of the search;
     `adversarial`, `benign`, `recorded`: training points; `challenge`: points of each challenge; `held_out`: points of
     each slice. `parameters`: search only these; () = those that the causes name, then all. `independent`: settings of
     the search that says what could have been reached, per trial (0: none); it may take as many seconds per setting as
@@ -77,14 +78,15 @@ class Search:
         self.searched += [item.name for item in found if item.name not in self.searched]
         return found
 
-    def explore(self, names: tuple[str, ...], share: float) -> None:
-        """Spend a share of the effort on these parameters, from the best setting so far."""
+    def explore(self, names: tuple[str, ...], share: float, refuted: Values | None = None) -> None:
+        """Spend a share of the effort on these parameters, from the best setting so far; first what lies between
+        the current settings and those just `refuted`."""
         ranges, seconds = self.ranges(names), self.plan.seconds
         if ranges:
             effort = Effort(max(1, ceil(self.plan.trials * share)),
                             None if seconds is None else time.monotonic() + seconds * share)
             explore(self.trials, ranges, self.current.values, effort, self.plan.seed, self.progress,
-                    self.trials.best())
+                    self.trials.best(), None if refuted is None else towards(refuted, self.current.values, ranges))
 
     def named(self, group: NamedGroup, share: float) -> NamedParameters:
         """Search what one cluster names."""
@@ -100,17 +102,16 @@ class Search:
     def challenged(self, names: tuple[str, ...]) -> dict[str, Fraction]:
         """A candidate that withstood a challenge; the last one if none does within CHALLENGES rounds.
 
-        After the first one the search goes on with what is left of the effort, counter-examples or not.
+        After the first one, and where there are counter-examples, the search goes on with a part of the effort.
         """
         found = self.candidate()
         for number in range(CHALLENGES):
             self.progress(f"tuning, challenge {number + 1}: workloads on which the candidate falls below the floor")
             against = counterexamples(self.trials, found, number, self.plan.seed, self.plan.challenge)
             self.trials.challenges += against
-            if number == 0:
-                self.explore(names, REPAIR_SHARE)
-            elif not against:
+            if number and not against:
                 break
+            self.explore(names, REPAIR_SHARE, found)
             found = self.candidate()
         return found
 
@@ -127,13 +128,13 @@ def tune(problem: OperatingProblem, samples: Sequence[Sample], regions: Sequence
     search = Search(problem, training_set(problem, samples, regions, plan), plan, progress)
     named: list[NamedParameters] = []
     if plan.parameters:
-        search.explore(plan.parameters, 1 - REPAIR_SHARE)
+        search.explore(plan.parameters, NAMED_SHARE + ALL_SHARE)
     else:
         # First what the causes name, then everything from there: a cure can need a parameter that no run blames.
         groups = named_groups(clusters, attributions) or (
             NamedGroup("no cluster", "no cause has a cost", named_parameters(every, attributions)),)
         named = [search.named(group, NAMED_SHARE / len(groups)) for group in groups]
-        search.explore(every, 1 - NAMED_SHARE - REPAIR_SHARE)
+        search.explore(every, ALL_SHARE)
     chosen = search.challenged(plan.parameters or every)
     trials, best = search.trials, search.trials.best()
     settings = settings_of(chosen, search.current.values)
