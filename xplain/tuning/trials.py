@@ -84,7 +84,8 @@ class Trials:
     def minimum_ratio(self, values: Values) -> float:
         """Least throughput over that of `no-exit` on any point or challenge run."""
         self.shortfall(values)
-        return min([float(self._outcome(values)[1].min()), *self._challenged.get(key_of(values), ())])
+        least = float(self._outcome(values)[1].min())
+        return min([least, *self._challenged.get(key_of(values), [])])
 
     def ratios(self, values: Values, points: Sequence[PreparedPoint]) -> list[float]:
         """Least throughput over that of `no-exit` at each of any points."""

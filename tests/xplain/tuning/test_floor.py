@@ -13,7 +13,7 @@ from xplain.records import Comparison
 from xplain.tuning.accept import verdict
 from xplain.tuning.challenge import counterexamples
 from xplain.tuning.front import front, non_dominated
-from xplain.tuning.optimise import Effort, explore
+from xplain.tuning.optimise import Effort, explore, towards
 from xplain.tuning.ranges import search_ranges
 from xplain.tuning.scoring import FLOOR, mean_and_tail
 from xplain.tuning.trials import REFUSED, Trials
@@ -97,6 +97,16 @@ def test_the_front_holds_what_no_allowed_setting_beats() -> None:
         assert not any(mean <= point.mean and tail <= point.tail and (mean, tail) != (point.mean, point.tail)
                        for mean, tail in allowed)
     assert [point.mean for point in points] == sorted(point.mean for point in points)
+
+
+def test_a_repair_looks_between_the_refuted_setting_and_the_current_one() -> None:
+    problem = operating()
+    bound = problem.bound(problem.heuristic, {"num_seqs": 6})
+    ranges = search_ranges(problem.heuristic.policy, ("decodes_between_prefills", "flush_size"), bound, 6)
+    refuted = {"decodes_between_prefills": Fraction(4)}
+    assert towards(refuted, bound.values, ranges) == [{"decodes_between_prefills": Fraction(2)},
+                                                      {"decodes_between_prefills": Fraction(3)}]
+    assert towards({}, bound.values, ranges) == []
 
 
 def test_non_dominated_points() -> None:
