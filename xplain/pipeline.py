@@ -266,7 +266,8 @@ def limits_of(request: AnalysisRequest, samples: Sequence[Sample]) -> tuple[str,
     found.append("tuning: the settings tried, the training points and the size of the no-regression certificate are "
                  "stated with it" + ("" if request.evaluations is not None else f"; bounded by "
                  f"{request.budget * TUNING_SHARE:.3g} s of search, {INDEPENDENT:.0%} of that for the independent "
-                 f"search behind the share recovered (ten times the search itself: xplain tune --independent 10), {request.budget * CERTIFICATE_SHARE:.3g} s of proof"))
+                 f"search behind the share recovered (ten times the search: xplain tune --independent 10), "
+                 f"{request.budget * CERTIFICATE_SHARE:.3g} s of proof"))
     if request.evaluations is None:
         found.append(f"the search was bounded by time ({request.budget:.0f} s in all): how far it gets depends on the "
                      "machine; --evaluations makes it reproducible from the seed")
