@@ -42,7 +42,7 @@ PROFILES = Path(__file__).resolve().parent.parent / "profiles"
 DEFAULT_PROFILES = (PROFILES / "a100-llama2-13b-published.json", PROFILES / "h200-llama2-13b-estimate-start-60us.json")
 METHODS = ("default", "random", "tuning")
 HEAD = ("| profile | settings tried | seeds | score default | score random | score tuning | random - tuning | ahead of "
-        "random | default - tuning | ahead of default | least throughput random, tuning |\n"
+        "random | default - tuning | ahead of default | least throughput of short runs: random, tuning |\n"
         "|---|---|---|---|---|---|---|---|---|---|---|")
 
 

@@ -22,7 +22,7 @@ from xplain.run_folder import load_analysis, load_samples, new_run_folder, save_
 from xplain.search import METHODS
 
 COMPLETE = {"analysis.json", "findings.json", "profile.json", "report.html", "request.json", "samples.parquet",
-            "samples-exact.parquet", "tuned.yaml"}
+            "samples-exact.parquet", "tuned.yaml", "certificates"}
 
 
 def everything_in(folder: Path) -> list[str]:

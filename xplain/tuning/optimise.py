@@ -20,7 +20,7 @@ from xplain.records import Sample
 from xplain.tuning.prepared import prepared
 from xplain.tuning.ranges import SearchRange
 from xplain.tuning.scoring import ENOUGH_TOKENS, TAIL_WEIGHT
-from xplain.tuning.trials import REFUSED, Trials, Values
+from xplain.tuning.trials import REFUSED, Key, Trials, Values, key_of
 
 Progress = Callable[[str], None]
 IRRELEVANT = 0.002  # of the relative gap
@@ -29,7 +29,8 @@ PROPOSALS = 4  # per new setting: TPE proposes some again, which cost nothing
 STARTUP = 10
 SINGLE, NEAR = 0.7, 0.1  # share of moves of the best that change one value; a step's length in the range
 SELDOM = 0.1  # weight of a parameter that seems not to matter
-DONE, OPEN = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.WAITING
+OPEN = optuna.trial.TrialState.WAITING
+PROPOSED = 3  # every how many settings TPE proposes one; the others are moves of the best
 KEPT = 10  # settings known from before from which a search goes on
 
 
@@ -66,13 +67,13 @@ def explore(trials: Trials, ranges: Sequence[SearchRange], default: Mapping[str,
         found = {item.name: item.decoded(item.suggest(trial), begin[item.name]) for item in ranges}
         return trials.score({name: value for name, value in {**begin, **found}.items() if value != default[name]})
 
-    rng, here = np.random.default_rng([seed, len(ranges)]), _encoded(ranges, begin)
+    rng = np.random.default_rng([seed, len(ranges)])
     for number in range(PROPOSALS * effort.settings + KEPT):
         tried = len(trials) - before
         if tried >= effort.settings or (effort.deadline is not None and time.monotonic() >= effort.deadline):
             break
-        if number % 2 and not _waiting(study):
-            study.enqueue_trial(_moved(ranges, study.best_params, _weights(ranges, study, here), rng))
+        if number % PROPOSED and not _waiting(study):
+            study.enqueue_trial(_moved(ranges, study.best_params, _weights(ranges, trials), rng))
         study.optimize(objective, n_trials=1)
         best = study.best_value
         progress(f"tuning, setting {len(trials)} ({', '.join(item.name for item in ranges)[:60]}): "
@@ -106,6 +107,16 @@ def towards(values: Values, default: Mapping[str, Fraction], ranges: Sequence[Se
     return found
 
 
+def ends(values: Values, default: Mapping[str, Fraction], ranges: Sequence[SearchRange]) -> list[Values]:
+    """`values`, and each parameter of `ranges` alone at its ends."""
+    found: list[Values] = [values]
+    for item in ranges:
+        for end in (item.low, item.high):
+            found.append({**{name: value for name, value in values.items() if name != item.name},
+                          **({} if end == default[item.name] else {item.name: end})})
+    return found
+
+
 def fewest_changes(trials: Trials, changed: Mapping[str, Fraction]) -> dict[str, Fraction]:
     """`changed` without what does not matter: one value after the other goes back to its default if the score stays
     within `IRRELEVANT` of the best. What is left is what the operator has to understand."""
@@ -132,16 +143,17 @@ def _waiting(study: optuna.Study) -> bool:
     return bool(study.get_trials(deepcopy=False, states=(OPEN,)))
 
 
-def _weights(ranges: Sequence[SearchRange], study: optuna.Study, here: Mapping[str, int]) -> list[float]:
-    """How often each parameter is moved: seldom where changing it alone, from `here`, has changed nothing."""
-    tried = [(trial.params, trial.value) for trial in study.get_trials(deepcopy=False, states=(DONE,))]
+def _weights(ranges: Sequence[SearchRange], trials: Trials) -> list[float]:
+    """How often each parameter is moved: seldom where changing it alone has changed nothing so far."""
+    scored = [(values, trials.score(values)) for values in trials.settings()]
     found = []
     for item in ranges:
-        others = {name: value for name, value in here.items() if name != item.name}
-        alone = {value for params, value in tried if all(params[name] == known for name, known in others.items())}
-        moved = any(params[item.name] != here[item.name] for params, _ in tried
-                    if all(params[name] == known for name, known in others.items()))
-        found.append(SELDOM if moved and len(alone) == 1 else 1.0)
+        alike: dict[Key, list[float]] = {}  # scores of settings that differ in this parameter only
+        for values, reached in scored:
+            alike.setdefault(key_of({name: value for name, value in values.items() if name != item.name}),
+                             []).append(reached)
+        groups = [group for group in alike.values() if len(group) > 1]
+        found.append(SELDOM if groups and all(len(set(group)) == 1 for group in groups) else 1.0)
     return found
 
 

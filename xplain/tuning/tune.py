@@ -24,7 +24,7 @@ from xplain.tuning.challenge import counterexamples
 from xplain.tuning.front import choice_text, front, settings_of
 from xplain.tuning.held_out import held_out
 from xplain.tuning.named import NamedGroup, named_groups, named_parameters
-from xplain.tuning.optimise import Effort, Progress, explore, fewest_changes, towards
+from xplain.tuning.optimise import Effort, Progress, ends, explore, fewest_changes, towards
 from xplain.tuning.prepared import PreparedPoint, prepared, recorded_points, worst_and_benign
 from xplain.tuning.ranges import SearchRange, search_ranges
 from xplain.tuning.recovered import independent_best, recovery
@@ -81,12 +81,17 @@ class Search:
     def explore(self, names: tuple[str, ...], share: float, refuted: Values | None = None) -> None:
         """Spend a share of the effort on these parameters, from the best setting so far; first what lies between
         the current settings and those just `refuted`."""
-        ranges, seconds = self.ranges(names), self.plan.seconds
+        before, best, seconds = tuple(self.searched), self.trials.best(), self.plan.seconds
+        ranges, default = self.ranges(names), self.current.values
         if ranges:
+            guesses = None  # the corners
+            if refuted is not None:
+                guesses = towards(refuted, default, ranges)
+            elif before:  # corners were tried before
+                guesses = ends(best, default, [item for item in ranges if item.name not in before])
             effort = Effort(max(1, ceil(self.plan.trials * share)),
                             None if seconds is None else time.monotonic() + seconds * share)
-            explore(self.trials, ranges, self.current.values, effort, self.plan.seed, self.progress,
-                    self.trials.best(), None if refuted is None else towards(refuted, self.current.values, ranges))
+            explore(self.trials, ranges, default, effort, self.plan.seed, self.progress, best, guesses)
 
     def named(self, group: NamedGroup, share: float) -> NamedParameters:
         """Search what one cluster names."""

@@ -43,7 +43,7 @@ SECONDS = 300.0
 def run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with settings that differ from the current ones; not to be changed."""
     folder = tmp_path_factory.mktemp("certify") / "run"
-    shutil.copytree(tiny_run, folder)
+    shutil.copytree(tiny_run, folder, ignore=shutil.ignore_patterns("certificates"))
     write_policy_config(folder / "tuned.yaml", shipped_policy("drex"), {"flush_size": Fraction(1)}, {"from": "test"})
     return folder
 
