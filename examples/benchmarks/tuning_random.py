@@ -109,6 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", type=Path, nargs="*", default=DEFAULT_PROFILES)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--evaluations", type=int, default=60)
     parser.add_argument("--points", type=int, default=100)
@@ -122,7 +123,7 @@ def main() -> None:
     for path in args.profile:
         profile, begun = load_profile(path), time.monotonic()
         results = []
-        for seed in range(args.seeds):
+        for seed in range(args.first_seed, args.first_seed + args.seeds):
             results.append(one_seed(profile, seed, args))
             text = ", ".join(f"{name} {value:+.2%}" for name, value in results[-1].scores.items())
             notes.append(f"- {profile.name}, seed {seed}: {text}")
