@@ -51,10 +51,11 @@ def _compared(problem: OperatingProblem, tuned: Contender, name: str, points: Se
             runs = problem.run(contender, point)
             return sum(int(run.objective(problem.objective)) for run in runs), sum(run.makespan for run in runs)
 
-        best = min(totals(contender)[0] for contender in problem.benchmarks)
+        best = min(problem.benchmark_values(point).values())
         (before, span_before), (after, span_after) = totals(problem.heuristic), totals(tuned)
         reference = totals(REFERENCE)[1]
-        return before / best - 1, after / best - 1, reference / span_before, reference / span_after
+        by = problem.relative_to(point, best)
+        return (before - best) / by, (after - best) / by, reference / span_before, reference / span_after
 
     rows = np.array(Parallel(n_jobs=jobs, prefer="threads")(delayed(one)(point) for point in points))
     before, after, ratio_before, ratio_after = rows.T
