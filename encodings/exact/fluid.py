@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
 from drex_runtime.records import CostProfile, ServerConfig, Workload
 from drex_runtime.scheduling.state import Objective
@@ -162,9 +162,8 @@ def _late_in(group: Sequence[Share]) -> int:
     """Surely late ones, and those that Moore and Hodgson's rule rejects when all are released with the first."""
     sure = sum(_surely_late(item) for item in group)
     begin = group[0].arrival * SCALE
-    jobs = sorted(((item.due * SCALE, item.work) for item in group if item.due is not None and not _surely_late(item)))
+    jobs = sorted((item.due * SCALE, item.work) for item in group if item.due is not None and not _surely_late(item))
     kept: list[int] = []
-    heapify(kept)
     time, rejected = begin, 0
     for due, work in jobs:
         heappush(kept, -work)

@@ -48,23 +48,15 @@ USUAL_SLO = 3.0  # where due dates are asked for and the space does not name the
 SLO_MEANING = "time allowed per request (1 = its prefill and its tokens by full passes of full batches, no waiting)"
 
 
-def completed(space: Space, dimensions: Collection[str], *, dues: bool = False) -> Space:
-    """`space` and, each at its FIXED value, the `dimensions` it does not name; slo at USUAL_SLO where `dues` are
-    needed. A dimension without such a value stays missing: `check_space` refuses it."""
-    values = {**FIXED, "slo": USUAL_SLO if dues else FIXED["slo"]}
-    added = tuple(Dimension(name, values[name], values[name], unit=DIMENSIONS[name][1], meaning=DIMENSIONS[name][0])
-                  for name in dimensions if name in values and name not in space.names)
-    return Space(space.name, (*space.dimensions, *added))
-
-
 def check_space(space: Space, source: str, dimensions: Collection[str] = tuple(DIMENSIONS)) -> None:
-    """InputError unless `space` has exactly these `dimensions`, each within its limits."""
-    missing = sorted(set(dimensions) - set(space.names))
+    """InputError unless `space` has these `dimensions` and no others, each within its limits. Those in FIXED may be
+    missing."""
+    missing = sorted(set(dimensions) - set(space.names) - set(FIXED))
     unknown = sorted(set(space.names) - set(dimensions))
     if missing or unknown:
         raise InputError(source, "dimensions", ", ".join(unknown or missing),
-                         f"exactly the dimensions {', '.join(dimensions)} ({'unknown' if unknown else 'missing'} "
-                         "ones named)")
+                         f"the dimensions {', '.join(dimensions)} ({'unknown' if unknown else 'missing'} ones named; "
+                         f"{', '.join(sorted(set(FIXED) & set(dimensions)))} may be left out)")
     for item in space.dimensions:
         low, high, counts = LIMITS[item.name]
         if item.low < low or item.high > high:
@@ -72,6 +64,13 @@ def check_space(space: Space, source: str, dimensions: Collection[str] = tuple(D
         if counts and not (item.integer and item.low == int(item.low) and item.high == int(item.high)):
             raise InputError(source, item.name, f"{item.low:g} to {item.high:g}, integer: {item.integer}",
                              "integer: true and whole bounds")
+
+
+def with_dues(space: Space) -> Space:
+    """`space` with due dates: as it varies them, else at USUAL_SLO."""
+    if "slo" in space.names:
+        return space
+    return Space(space.name, (*space.dimensions, Dimension("slo", USUAL_SLO, USUAL_SLO, meaning=SLO_MEANING)))
 
 
 def slo_dimension() -> Dimension:
@@ -95,7 +94,7 @@ def default_space(max_rows: int, *, max_context: int | None = None, dues: bool =
         Dimension("prompt_tokens", 1, longest, integer=True, log=True, unit="tokens", meaning="mean prompt length"),
         Dimension("num_seqs", min(4, max_rows), min(32, max_rows), integer=True, log=True,
                   meaning=DIMENSIONS["num_seqs"][0]),
-        slo_dimension() if dues else Dimension("slo", 0.0, 0.0, meaning="due dates (0 = none)"),
+        *((slo_dimension(),) if dues else ()),
     )
     return Space("ee-operating", dimensions)
 

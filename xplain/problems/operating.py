@@ -1,9 +1,9 @@
 """EE scheduling at operating scale: a policy against benchmark policies on generated workloads.
 
 One evaluation = several seeded workloads at one point; objectives are summed over them, so the gap is that of the
-mean. The benchmark is the best of the given policies at the point, all at equal batch_max and N; with `best_params` also
-the heuristic's own policy with the best of a fixed set of settings (see `best_params`). Missed due dates are measured
-per request: a relative gap of 0.05 is 5 more of 100 requests late.
+mean. The benchmark is the best of the given policies at the point, all at equal batch_max and N; with `best_params`
+also the heuristic's own policy with the best of a fixed set of settings (see `best_params`). Missed due dates are
+measured per request: a relative gap of 0.05 is 5 more of 100 requests late.
 """
 
 from __future__ import annotations

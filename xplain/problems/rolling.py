@@ -72,13 +72,13 @@ class Beam:
         self.runs = 0
 
     def search(self, *, width: int, step: int, runs: int, seconds: float | None = None) -> Schedule:
-        """The best schedule found within `runs` reference runs (and `seconds`). Deterministic without `seconds`."""
+        """The best schedule found. No level is begun after `runs` reference runs (or `seconds`); deterministic without
+        `seconds`."""
         ends = None if seconds is None else time.monotonic() + seconds
         beam = self._judged([(self.workload.initial, ())])
         best, stopped = beam[0], "the end of the workload"
         while beam:
-            # A level can cost one run per move and reference of each kept state: none is begun that could exceed them.
-            if self.runs + width * len(self.moves) * len(self.references) > runs:
+            if self.runs >= runs:
                 stopped = f"{runs} reference runs"
                 break
             if ends is not None and time.monotonic() > ends:
@@ -121,7 +121,8 @@ class Beam:
         c, m = move.c.copy(), self._memory
         c[at.MAX_CHOICES] = step  # stops the run, after the state at that choice was captured
         captured = Captured(np.array([step], np.int64), np.zeros_like(state.rows), np.zeros_like(state.scalars))
-        asked = Asked(OBJECTIVES[self.objective], 0, np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(3, np.int64))
+        nothing, value, outcome = (np.zeros(length, np.int64) for length in (0, 1, 3))
+        asked = Asked(OBJECTIVES[self.objective], 0, nothing, value, outcome)
         entries.run(move.p, self.workload.w, c, state, m, NO_TRACE, captured, move.p, m, asked)
         return Packed(captured.rows, captured.scalars) if m[at.STATUS] == at.TOO_MANY_CHOICES else None
 

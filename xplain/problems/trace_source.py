@@ -49,7 +49,7 @@ def trace_space(max_rows: int, *, dues: bool = False) -> Space:
         Dimension("window", 0.0, 1.0, meaning="place in the trace (0 = its start, 1 = its end)"),
         Dimension("num_seqs", min(4, max_rows), min(32, max_rows), integer=True, log=True,
                   meaning=TRACE_DIMENSIONS["num_seqs"][0]),
-        slo_dimension() if dues else Dimension("slo", 0.0, 0.0, meaning="due dates (0 = the trace's own)")))
+        *((slo_dimension(),) if dues else ())))
 
 
 class TraceSource:
