@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from drex_runtime.policies import BoundPolicy, Policy, bind
+from drex_runtime.policies.safe_yaml import Data
 from drex_runtime.policies.yaml_form import policy_from_data
 from drex_runtime.records import CostProfile, ServerConfig
 
@@ -35,10 +36,11 @@ def bound_moves(profile: CostProfile, config: ServerConfig) -> tuple[BoundPolicy
 
 def _move(launch: str, name: str, consult: str, split: str, join: str) -> Policy:
     label = launch.lower().replace("(", "-").replace(")", "")
-    data = {"schema": "drex-policy/1", "name": f"move-{label}-{name}",
-            "parameters": {"batch_limit": {"default": "batch_max", "low": "1", "integer": True}},
-            "launch": [{"rule": "first", "action": launch}, {"rule": "prefill", "action": "PREFILL"},
-                       {"rule": "deep", "action": "RUN(s)"}, {"rule": "decode", "action": "RUN(1)"}],
-            "consult": consult, "join": join,
-            "ramp": [{"rule": "split", "action": "SPLIT", "when": split}, {"rule": "stay", "action": "CONTINUE"}]}
+    data: dict[str, Data] = {
+        "schema": "drex-policy/1", "name": f"move-{label}-{name}",
+        "parameters": {"batch_limit": {"default": "batch_max", "low": "1", "integer": True}},
+        "launch": [{"rule": "first", "action": launch}, {"rule": "prefill", "action": "PREFILL"},
+                   {"rule": "deep", "action": "RUN(s)"}, {"rule": "decode", "action": "RUN(1)"}],
+        "consult": consult, "join": join,
+        "ramp": [{"rule": "split", "action": "SPLIT", "when": split}, {"rule": "stay", "action": "CONTINUE"}]}
     return policy_from_data(data, "moves")

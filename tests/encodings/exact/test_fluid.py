@@ -9,7 +9,7 @@ import pytest
 
 from drex_runtime.policies import bind, shipped_policy
 from drex_runtime.records import CostProfile, Request, ServerConfig, Workload
-from drex_runtime.scheduling.state import Action, Kind, Place
+from drex_runtime.scheduling.state import Action, Kind, Objective, Place
 from drex_runtime.simulator.compiled import simulate_compiled
 from tests.generators import Case, Quota, simulator_case, small_case
 from tests.independent.brute_force import BruteForce, Node
@@ -47,12 +47,12 @@ class FewestMisses(BruteForce):
 
 
 @pytest.mark.parametrize("objective", ["makespan", "total-completion"])
-def test_no_bound_exceeds_the_optimum(objective: str) -> None:
+def test_no_bound_exceeds_the_optimum(objective: Objective) -> None:
     quota, tight = Quota(), 0
     for seed in range(scaled(100, 4000)):
         case = small_case(seed)
-        found = solve(case.workload, case.profile, case.config, objective, limits=Limits(seconds=20))  # type: ignore[arg-type]
-        bound = lower_bound(case.workload, case.profile, case.config, objective)  # type: ignore[arg-type]
+        found = solve(case.workload, case.profile, case.config, objective, limits=Limits(seconds=20))
+        bound = lower_bound(case.workload, case.profile, case.config, objective)
         assert bound.value <= found.interval.upper, (seed, bound)
         tight += bound.value * 10 >= found.interval.upper * 7
         quota.add(case)
@@ -81,14 +81,14 @@ def test_no_more_are_surely_late_than_the_best_schedule_makes_late() -> None:
 
 
 @pytest.mark.parametrize("objective", ["makespan", "total-completion", "misses"])
-def test_no_policy_beats_a_bound(objective: str) -> None:
+def test_no_policy_beats_a_bound(objective: Objective) -> None:
     """Larger workloads, chunked prefill, bounded idling, up to four segments; one segment, one request among them."""
     for seed in range(scaled(60, 1500)):
         case = simulator_case(seed)
-        bound = lower_bound(case.workload, case.profile, case.config, objective)  # type: ignore[arg-type]
+        bound = lower_bound(case.workload, case.profile, case.config, objective)
         for name in POLICIES:
             run = simulate_compiled(bind(shipped_policy(name), case.profile, case.config), case.workload)
-            assert bound.value <= run.objective(objective), (seed, name, bound)  # type: ignore[arg-type]
+            assert bound.value <= run.objective(objective), (seed, name, bound)
 
 
 @pytest.mark.parametrize(("rate", "places", "rows"), [(0.0, 16, 8), (1.0, 16, 8), (0.5, 1, 1), (0.5, 8, 8)],
@@ -98,9 +98,9 @@ def test_generated_workloads_of_every_kind(rate: float, places: int, rows: int) 
              "slo": 1.5, "burstiness": 3.0, "similarity": 0.5}
     workload, config = generate(point, PROFILE, rows, 3, 0), ServerConfig(rows, places)
     for objective in ("makespan", "total-completion", "misses"):
-        bound = lower_bound(workload, PROFILE, config, objective)  # type: ignore[arg-type]
+        bound = lower_bound(workload, PROFILE, config, objective)
         values = [simulate_compiled(bind(shipped_policy(name), PROFILE, config), workload).objective(
-            objective) for name in POLICIES]  # type: ignore[arg-type]
+            objective) for name in POLICIES]
         assert 0 <= bound.value <= min(values)
         if objective != "misses":
             assert bound.value > 0.2 * min(values)
@@ -112,8 +112,8 @@ def test_one_request_alone_is_bounded_exactly() -> None:
     workload = Workload.of(2, [Request(0, 70, 5, (2, 1, 2, 1), due=71)], tick=profile.tick)
     config = ServerConfig(4, 4)
     for objective in ("makespan", "total-completion"):
-        best = solve(workload, profile, config, objective).interval  # type: ignore[arg-type]
-        assert lower_bound(workload, profile, config, objective).value == best.upper  # type: ignore[arg-type]
+        best = solve(workload, profile, config, objective).interval
+        assert lower_bound(workload, profile, config, objective).value == best.upper
     assert lower_bound(workload, profile, config, "misses").value == 1
 
 
