@@ -70,7 +70,7 @@ def analyze_refused(capsys: pytest.CaptureFixture[str], subject: str, *options: 
     (("drex", "--set", "art_factor=1/0"), "exact number"),
     (("drex", "--set", "art_factor=online"), "the analyzer needs frozen parameters"),
     (("drex", "--set", "alpha=nan"), "exact number"),
-    (("drex", "--objective", "speed"), "total-completion, misses"),
+    (("drex", "--objective", "speed"), "total-completion, makespan, misses"),
     (("drex", "--similarity", "2", "--exit-rates", "0.5"), "--trace"),
     (("drex", "--benchmark", "best-params", "--benchmark", "best-params"), "different names"),
     (("drex", "--method", "guess"), "auto, enumerate, milp, smt, blackbox"),
