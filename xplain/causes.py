@@ -29,7 +29,7 @@ Tell = Callable[[str], None]
 
 def attribute_operating(problem: OperatingProblem, sample: Sample, name: str) -> Attribution:
     """Regret by cause on the first workload of a point, against the best benchmark policy there."""
-    best = min(problem.benchmarks, key=lambda item: sample.benchmarks[item.name])
+    best = problem.best_benchmark(sample)
     workload = problem.workloads(sample.point)[0]
     values = ReferenceValues(workload, problem.objective, problem.bound(best, sample.point))
     regret = attribute_run(problem.bound(problem.heuristic, sample.point), workload, problem.objective, values,

@@ -38,12 +38,16 @@ def analyze(
                           "for the depths that --trace lacks.")] = None,
     persistence: Annotated[str, typer.Option(help="With --exit-rates: chance that a token exits where the one before "
                            "it did.")] = "0",
+    similarity: Annotated[str, typer.Option(help="With --exit-rates: how alike requests exit: 0 independent, 1 the "
+                          "same.")] = "0",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Parameter of the policy, or option of the "
                     "problem: name=value; repeatable.")] = None,
-    benchmark: Annotated[list[str] | None, typer.Option(help="policy:NAME or clairvoyant, repeatable: at operating "
-                         "scale the best policy named counts at each point; the exact scale always uses the "
-                         "clairvoyant.")] = None,
-    objective: Annotated[str, typer.Option(help="total-completion or makespan")] = "total-completion",
+    benchmark: Annotated[list[str] | None, typer.Option(help="policy:NAME, best-params (the same policy with "
+                         "the best of a fixed set of settings) or clairvoyant, repeatable: at operating scale the best "
+                         "one counts at each input. The clairvoyant is always the exact scale's; at operating scale "
+                         "its gap is an interval, for more inputs if named.")] = None,
+    objective: Annotated[str, typer.Option(help="total-completion, makespan or misses (requests "
+                         "later than their due dates; see the dimension slo)")] = "total-completion",
     requests: Annotated[int, typer.Option(help="Requests of the exact scale.")] = 5,
     tokens: Annotated[int, typer.Option(help="Tokens per request of the exact scale.")] = 4,
     method: Annotated[str, typer.Option(help="How the worst case of the exact scale is proved: auto, enumerate, milp, "
@@ -81,9 +85,9 @@ def analyze(
     run_analyze(subject=subject, profile=profile, space=space, settings=set_ or [], benchmarks=benchmark or [],
                 objective=objective, requests=requests, tokens=tokens,
                 threshold=0.05 if threshold is None else threshold, budget=budget, trace=trace,
-                trace_first=trace_first, exit_rates=exit_rates, persistence=persistence, method=method, solver=solver,
-                evaluations=evaluations, max_num_seqs=max_num_seqs, jobs=2 if jobs is None else jobs, seed=seed,
-                out=folder, command="xplain " + shlex.join(sys.argv[1:]))
+                trace_first=trace_first, exit_rates=exit_rates, persistence=persistence, similarity=similarity,
+                method=method, solver=solver, evaluations=evaluations, max_num_seqs=max_num_seqs,
+                jobs=2 if jobs is None else jobs, seed=seed, out=folder, command="xplain " + shlex.join(sys.argv[1:]))
 
 
 @app.command()

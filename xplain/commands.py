@@ -16,11 +16,12 @@ from drex_runtime.records.files import read_text
 from drex_runtime.traces.dataset import open_dataset, stated_exits
 from xplain.certify.command import FOLDER as CERTIFICATES
 from xplain.pipeline import analyze
-from xplain.problems.generator import check_space, default_space
-from xplain.problems.trace_source import trace_space
+from xplain.problems.best_params import BEST_PARAMS
+from xplain.problems.generator import DIMENSIONS, check_space, default_space, with_dues
+from xplain.problems.trace_source import TRACE_DIMENSIONS, trace_space
 from xplain.records import Analysis
 from xplain.report.page import write_report, write_study_report
-from xplain.request import TRACE_FILE, AnalysisRequest, load_request, operating_problem
+from xplain.request import TRACE_FILE, AnalysisRequest, has_dues, load_request, operating_problem
 from xplain.run_folder import check_free, load_analysis, load_any, load_samples, save_analysis
 from xplain.space import load_space
 from xplain.stages import store_of
@@ -36,23 +37,31 @@ SHIPPED_PROFILE = Path(__file__).parent.parent / "drex_runtime" / "data" / "prof
 
 def run_analyze(*, subject: str, profile: Path | None, space: Path | None, settings: list[str], benchmarks: list[str],
                 max_num_seqs: int | None, out: Path, trace: Path | None = None, trace_first: int | None = None,
-                exit_rates: str | None = None, persistence: str = "0", **rest: Any) -> None:
+                exit_rates: str | None = None, persistence: str = "0", similarity: str = "0", **rest: Any) -> None:
     """Check everything first, analyse, print the verdict and the report's path."""
     check_free(out)
     costs = load_profile(profile or _shipped_profile())
     recorded = None
     if trace is not None:
-        recorded = open_dataset(trace, stated_exits(exit_rates, persistence), num_segments=costs.num_segments,
-                                seed=rest["seed"], tick=costs.tick, first=trace_first)
+        exits = stated_exits(exit_rates, persistence, similarity)
+        recorded = open_dataset(trace, exits, num_segments=costs.num_segments, seed=rest["seed"], tick=costs.tick,
+                                first=trace_first)
     elif exit_rates is not None or trace_first is not None:
         raise InputError("xplain analyze", "--exit-rates, --trace-first", exit_rates or trace_first, "a --trace too")
-    usual = default_space(costs.max_rows) if recorded is None else trace_space(costs.max_rows)
+    late = rest["objective"] == "misses"
+    if recorded is None:
+        usual, dimensions = default_space(costs.max_rows, max_context=costs.meta.max_context, dues=late), DIMENSIONS
+    else:
+        usual = trace_space(costs.max_rows, dues=late and not all(item.due is not None for item in recorded.requests))
+        dimensions = TRACE_DIMENSIONS
     wanted = load_space(space) if space else usual
-    check_space(wanted, str(space) if space else "default space", usual.names)
+    check_space(wanted, str(space) if space else "default space", tuple(dimensions))
+    if late and not has_dues(wanted, recorded):
+        wanted = with_dues(wanted)
     if max_num_seqs is not None:
         wanted = wanted.restricted("num_seqs", max_num_seqs)
     request = AnalysisRequest(subject=subject, space=wanted, settings=parsed(settings),
-                              benchmarks=_policies(benchmarks),
+                              benchmarks=_policies(benchmarks), clairvoyant="clairvoyant" in benchmarks,
                               trace="" if recorded is None else recorded.source or str(trace), **rest)
     if request.solver != "auto":
         require_solver(request.solver)
@@ -145,8 +154,8 @@ def _policies(benchmarks: list[str]) -> tuple[str, ...]:
     found = []
     for item in benchmarks:
         if item == "clairvoyant":
-            continue  # the exact scale always has it
-        if not item.startswith("policy:"):
-            raise InputError("--benchmark", "benchmark", item, "policy:NAME or clairvoyant")
+            continue  # no policy: the exact scale always has it, the operating scale an interval
+        if item != BEST_PARAMS and not item.startswith("policy:"):
+            raise InputError("--benchmark", "benchmark", item, "policy:NAME, best-params or clairvoyant")
         found.append(item.removeprefix("policy:"))
     return tuple(found) or ("no-exit", "flush-now")

@@ -27,8 +27,10 @@ from xplain.certify.command import FOLDER as CERTIFICATES
 from xplain.conclude import conclude
 from xplain.explain.regret import summarise
 from xplain.explain.witness import build_witness, simplified
+from xplain.problems.best_params import BEST_PARAMS, DESIGN
 from xplain.problems.exact import ExactProblem
-from xplain.problems.generator import REQUESTS_PER_PLACE
+from xplain.problems.gap_intervals import COUNTED_RUNS, HELD_OUT, HELD_OUT_ASKED, gap_intervals
+from xplain.problems.generator import FIXED, REQUESTS_PER_PLACE
 from xplain.problems.interface import Problem
 from xplain.problems.operating import OperatingProblem
 from xplain.problems.trace_source import BLOCKS, TraceSource
@@ -36,6 +38,7 @@ from xplain.records import (
     Analysis,
     Attribution,
     Cluster,
+    GapInterval,
     HeatMap,
     Provenance,
     Region,
@@ -61,6 +64,8 @@ SEARCH_SHARE, EXACT_SHARE, PROOF_SHARE, TUNING_SHARE = 0.25, 0.1, 0.05, 0.3
 CLUSTER_SHARE, HEAT_SHARE, CERTIFICATE_SHARE = 0.1, 0.03, 0.08
 INDEPENDENT = 0.5  # of tuning's settings or seconds, for the search that says what could have been reached
 MOST_TRIALS = 400  # settings tried, where seconds bound them
+INTERVAL_SHARE, INTERVAL_SHARE_ASKED = 0.05, 0.2
+HELD_OUT_SEEDS = 1_000_003  # by how much the workload seeds of held-out samples differ from the search's
 VERSIONS = ("drex-xplain", "numpy", "numba", "scikit-learn", "optuna", "sympy")
 Tell = Callable[[str], None]
 
@@ -108,9 +113,13 @@ def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tel
         proved = stages.run("no-regression", NoRegression, lambda: no_regression(
             request, profile, tuning, seconds_of(request, CERTIFICATE_SHARE), tell))
         tuning = replace(tuning, certificate=proved.text)
+        intervals = stages.run("intervals", tuple[GapInterval, ...], lambda: gap_intervals(
+            operating, operating.reseeded(operating.seed + HELD_OUT_SEEDS), regions, wide.samples, held_out, tuning,
+            inputs=HELD_OUT_ASKED if request.clairvoyant else HELD_OUT, seconds=seconds_of(request, interval_share(
+                request)), tell=tell))
         analysis = assemble(request, profile, out, operating, (*wide.traces, *small.traces),
                             (*wide.samples, *small.samples), held_out, regions, explained, tuning, worst, unproved)
-        analysis = replace(analysis, clusters=clusters, heat_map=heat, provenance=replace(
+        analysis = replace(analysis, clusters=clusters, heat_map=heat, gap_intervals=intervals, provenance=replace(
             analysis.provenance, seconds=time.monotonic() - begun))
         save_analysis(folder, analysis)
         samples = (*wide.samples, *small.samples, *held_out)
@@ -124,6 +133,11 @@ def analyze(request: AnalysisRequest, profile: CostProfile, out: Path, tell: Tel
 def seconds_of(request: AnalysisRequest, share: float) -> float | None:
     """A share of the budget; None where counts bound the analysis."""
     return None if request.evaluations is not None else request.budget * share
+
+
+def interval_share(request: AnalysisRequest) -> float:
+    """Share of the budget for intervals of the clairvoyant gap at operating scale."""
+    return INTERVAL_SHARE_ASKED if request.clairvoyant else INTERVAL_SHARE
 
 
 def warm_up(operating: OperatingProblem, exact: ExactProblem, tell: Tell) -> None:
@@ -155,7 +169,7 @@ def proof_means(request: AnalysisRequest) -> worst_case.Means:
 
 def sample_held_out(problem: OperatingProblem, request: AnalysisRequest, tell: Tell) -> tuple[Sample, ...]:
     """Fresh samples from the declared distribution with workload seeds that the search has not used."""
-    fresh = problem.reseeded(problem.seed + 1_000_003)
+    fresh = problem.reseeded(problem.seed + HELD_OUT_SEEDS)
     rng = np.random.default_rng([request.seed, 15_485_863])
     points = [fresh.draw(rng) for _ in range(request.held_out)]
     tell(f"held-out: {len(points)} fresh points")
@@ -248,6 +262,26 @@ def provenance(request: AnalysisRequest, profile: CostProfile) -> Provenance:
                       profile.name, profile.meta.origin, profile.meta.device)
 
 
+def operating_limits(request: AnalysisRequest) -> list[str]:
+    """What the operating scale leaves out, in words."""
+    beams = f"{COUNTED_RUNS} runs of reference policies per workload" if request.evaluations is not None else \
+        f"{request.budget * interval_share(request):.3g} s for all of them"
+    found = ["clairvoyant at operating scale: no optimum is known; its gap is an interval, for the worst input of each "
+             f"region and {HELD_OUT_ASKED if request.clairvoyant else HELD_OUT} held-out inputs; beams were bounded by "
+             f"{beams}"]
+    if BEST_PARAMS in request.benchmarks:
+        found.append(f"best-params: the best of at most {DESIGN} settings at each input, in hindsight; a finer search "
+                     "may find better ones")
+    if request.objective == "misses":
+        found.append("exact scale: analysed for total completion, because the exact search has no proof for misses; "
+                     "missed due dates are counted at operating scale only, gaps per request")
+    fixed = {name: value for name, value in FIXED.items() if name not in request.space.names}
+    if fixed and not request.trace:
+        found.append("operating scale, dimensions that do not vary: "
+                     + ", ".join(f"{name} = {value:g}" for name, value in fixed.items()))
+    return found
+
+
 def limits_of(request: AnalysisRequest, samples: Sequence[Sample]) -> tuple[str, ...]:
     """What was bounded, by how much."""
     open_cases = sum(not item.proved for item in samples if item.scale == "exact")
@@ -268,6 +302,7 @@ def limits_of(request: AnalysisRequest, samples: Sequence[Sample]) -> tuple[str,
                  f"{request.budget * TUNING_SHARE:.3g} s of search, {INDEPENDENT:.0%} of that for the independent "
                  f"search behind the share recovered (ten times the search: xplain tune --independent 10), "
                  f"{request.budget * CERTIFICATE_SHARE:.3g} s of proof"))
+    found += operating_limits(request)
     if request.evaluations is None:
         found.append(f"the search was bounded by time ({request.budget:.0f} s in all): how far it gets depends on the "
                      "machine; --evaluations makes it reproducible from the seed")

@@ -16,6 +16,7 @@ from drex_runtime.records.files import read_record, write_record
 from drex_runtime.scheduling.state import Objective
 from xplain.encodings.exact import Limits
 from xplain.explain.regret import NO_REGRET
+from xplain.problems.best_params import BEST_PARAMS
 from xplain.problems.exact import ExactProblem
 from xplain.problems.operating import Contender, OperatingProblem
 from xplain.problems.trace_source import TraceSource
@@ -30,8 +31,10 @@ EXACT_SECONDS, EXACT_NODES = 2.0, 10_000
 
 @dataclass(frozen=True)
 class AnalysisRequest:
-    """What to analyse and with which means. `benchmarks` are policies (operating scale); the exact scale is always
-    compared with the clairvoyant. `budget` in seconds is shared out over the stages (see `pipeline`); with
+    """What to analyse and with which means. `benchmarks` are policies, or best-params (operating scale); the exact
+    scale is always compared with the clairvoyant, by total completion where the objective is misses (the exact search
+    has no proof for them). `clairvoyant`: more inputs of the operating scale get an interval of the gap to it.
+    `budget` in seconds is shared out over the stages (see `pipeline`); with
     `evaluations` instead, the search is bounded by counts and the result is reproducible from the seed alone.
     `method`, `solver`: how the worst case of the exact scale is proved (see `worst_case`); a solver belongs to `milp`,
     which `auto` then is.
@@ -57,6 +60,7 @@ class AnalysisRequest:
     method: ProofMethod = "auto"
     solver: ProofSolver = "auto"
     trace: str = ""  # what was said of the trace in TRACE_FILE; empty: workloads are generated
+    clairvoyant: bool = False
 
     def __post_init__(self) -> None:
         for name, value, low, high in (("requests", self.requests, 1, 16), ("tokens", self.tokens, 1, 16),
@@ -67,9 +71,8 @@ class AnalysisRequest:
                 raise RecordError("analysis", name, value, f"a value from {low} to {high}")
         if self.evaluations is not None and not 10 <= self.evaluations <= 10**7:
             raise RecordError("analysis", "evaluations", self.evaluations, "10 or more")
-        if self.objective not in ("total-completion", "makespan"):
-            raise RecordError("analysis", "objective", self.objective, "total-completion or makespan (the exact scale "
-                              "has no proof for misses)")
+        if self.objective not in get_args(Objective):
+            raise RecordError("analysis", "objective", self.objective, ", ".join(get_args(Objective)))
         for name, chosen, known in (("method", self.method, get_args(ProofMethod)),
                                     ("solver", self.solver, get_args(ProofSolver))):
             if chosen not in known:
@@ -98,19 +101,30 @@ def operating_problem(request: AnalysisRequest, profile: CostProfile,
     """The operating scale of a request; `trace` as in the run folder's TRACE_FILE."""
     if bool(request.trace) != (trace is not None):
         raise InputError("analysis", "trace", request.trace or "none", "the trace's workload beside it, or neither")
-    benchmarks = tuple(contender(name) for name in request.benchmarks)
-    names = [item.name for item in benchmarks]
+    benchmarks = tuple(contender(name) for name in request.benchmarks if name != BEST_PARAMS)
+    names = [*(item.name for item in benchmarks), *(BEST_PARAMS for name in request.benchmarks if name == BEST_PARAMS)]
     if len(set(names)) != len(names):
         raise InputError("--benchmark", "benchmarks", ", ".join(names), "policies of different names")
+    if request.objective == "misses" and not has_dues(request.space, trace):
+        raise InputError("--objective", "misses", "requests without due dates", "a dimension slo above 0 in --space, "
+                         "or a trace whose requests all have due dates")
     return OperatingProblem(contender(request.subject, request.settings), benchmarks, profile, request.space,
                             request.objective, request.threshold, request.seed, request.replicates,
-                            None if trace is None else TraceSource(trace))
+                            None if trace is None else TraceSource(trace), best_params=BEST_PARAMS in names)
+
+
+def has_dues(space: Space, trace: Workload | None) -> bool:
+    """Whether every request of the operating scale has a due date."""
+    if "slo" in space.names:
+        return space.dimension("slo").low > 0
+    return trace is not None and all(item.due is not None for item in trace.requests)
 
 
 def exact_problem(request: AnalysisRequest, profile: CostProfile) -> ExactProblem:
     """The exact scale of a request. Searches are cut short by time, or by size where results must repeat."""
     limits = Limits(seconds=EXACT_SECONDS) if request.evaluations is None else Limits(nodes=EXACT_NODES)
-    return ExactProblem(contender(request.subject, request.settings), profile, request.objective, request.threshold,
+    objective: Objective = "total-completion" if request.objective == "misses" else request.objective
+    return ExactProblem(contender(request.subject, request.settings), profile, objective, request.threshold,
                         requests=request.requests, tokens=request.tokens, limits=limits)
 
 

@@ -16,12 +16,12 @@ from drex_runtime.traces.workload import to_workload
 WORKLOAD_SUFFIX = ".json"
 
 
-def stated_exits(rates: str | None, persistence: str = "0") -> ExitModel | None:
+def stated_exits(rates: str | None, persistence: str = "0", similarity: str = "0") -> ExitModel | None:
     """The exit model of `--exit-rates 0.3,0.2` (one share per ramp); None without rates."""
     if rates is None:
         return None
     shares = tuple(parse_fraction(rate.strip(), "--exit-rates") for rate in rates.split(","))
-    return ExitModel(shares, parse_fraction(persistence, "--persistence"))
+    return ExitModel(shares, parse_fraction(persistence, "--persistence"), parse_fraction(similarity, "--similarity"))
 
 
 def open_dataset(path: Path, exits: ExitModel | None = None, *, num_segments: int, seed: int = 0, tick: Tick = "ns",

@@ -40,7 +40,8 @@ def without_times(analysis: Analysis) -> Analysis:
     traces = tuple(replace(trace, seconds=0.0, improvements=tuple((0.0, n, best) for _, n, best in trace.improvements))
                    for trace in analysis.traces)
     worst = tuple(replace(case, seconds=0.0, progress=()) for case in analysis.worst_cases)
-    return replace(analysis, traces=traces, worst_cases=worst,
+    intervals = tuple(replace(item, seconds=0.0) for item in analysis.gap_intervals)
+    return replace(analysis, traces=traces, worst_cases=worst, gap_intervals=intervals,
                    provenance=replace(analysis.provenance, date="", seconds=0.0))
 
 

@@ -25,10 +25,10 @@ REFERENCE = shipped_policy("no-exit")  # what a setting's throughput is measured
 @dataclass(frozen=True)
 class PreparedPoint:
     """A point with its workloads; the first `counted` make up its gap. `upper`: the benchmark's objective, summed over
-    those (ticks); `spans`: makespan of `no-exit` on each workload, at equal N and batch_max; `groups`: first workload
-    of each group (and the end) over which a throughput is measured. The makespan of a few dozen passes hangs on who is
-    the last and on how prefills fall between decodes (single generated workloads of a point scatter by 3 to 8 %,
-    whatever the policy), so groups are long enough."""
+    those (ticks); `per`: what a gap is divided by; `spans`: makespan of `no-exit` on each workload, at equal N and
+    batch_max; `groups`: first workload of each group (and the end) over which a throughput is measured. The makespan
+    of a few dozen passes hangs on who is the last and on how prefills fall between decodes (single generated workloads
+    of a point scatter by 3 to 8 %, whatever the policy), so groups are long enough."""
 
     kind: Kind
     config: ServerConfig
@@ -36,6 +36,7 @@ class PreparedPoint:
     workloads: tuple[CompiledWorkload, ...]
     counted: int
     upper: int
+    per: int
     spans: tuple[int, ...]
     groups: tuple[int, ...]
 
@@ -46,7 +47,7 @@ class PreparedPoint:
         spans = np.array([run.makespan for run in runs], np.float64)
         reference, starts = np.array(self.spans, np.float64), self.groups[:-1]
         ratios = np.add.reduceat(reference, starts) / np.add.reduceat(spans, starts)
-        return Outcome((spent - self.upper) / self.upper, float(reference.sum() / spans.sum()), float(ratios.min()))
+        return Outcome((spent - self.upper) / self.per, float(reference.sum() / spans.sum()), float(ratios.min()))
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,11 @@ def prepared(problem: OperatingProblem, point: Point, kind: Kind, *, tokens: int
     measured over; 0 where only the gap counts."""
     config = problem.config(point)
     workloads, groups = _workloads(problem, point, config, tokens)
-    benchmarks = [compiled_policy(problem.bound(item, point)) for item in problem.benchmarks]
-    upper = min(sum(int(simulate_compiled(program, workload).objective(problem.objective))
-                    for workload in workloads[:problem.replicates]) for program in benchmarks)
+    upper = min(problem.benchmark_values(point).values())
     reference = compiled_policy(bind(REFERENCE, problem.profile, config))
     spans = tuple(simulate_compiled(reference, workload).makespan for workload in workloads)
-    return PreparedPoint(kind, config, problem.objective, workloads, problem.replicates, upper, spans, groups)
+    return PreparedPoint(kind, config, problem.objective, workloads, problem.replicates, upper,
+                         problem.relative_to(point, upper), spans, groups)
 
 
 def _workloads(problem: OperatingProblem, point: Point,

@@ -45,7 +45,7 @@ def relative_gaps(problem: OperatingProblem, contender: Contender, points: Seque
     """Relative gap of `contender` to the recorded benchmark at each point."""
     def one(sample: Sample) -> float:
         value = sum(int(run.objective(problem.objective)) for run in problem.run(contender, sample.point))
-        return (value - sample.upper) / sample.upper
+        return (value - sample.upper) / (sample.per or sample.upper)
 
     if jobs == 1:
         return [one(sample) for sample in points]
