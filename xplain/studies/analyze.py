@@ -1,5 +1,5 @@
-"""The analysis of any Problem, stage by stage: search -> held-out -> search outside of regions -> regions -> witnesses ->
-conclusion -> run folder.
+"""The analysis of any Problem, stage by stage: search -> held-out -> search outside of regions -> regions -> witnesses
+-> conclusion -> run folder.
 
 Every stage is a function from records to a record, kept as it finishes (`xplain.stages`). Source: analyzer design.
 """
@@ -196,7 +196,8 @@ def limits_of(request: StudyRequest, meaning: str, found: SearchOutcome, drawn: 
         said.append(f"feature {name} is no finite number in {bad} of {kept.of} samples: regions do not use it")
     outside = sum(trace.evaluations for trace in found.traces if trace.method.endswith(OUTSIDE))
     if outside:
-        said.append(f"{outside} of {len(found.samples)} searched inputs were sought outside of the regions known by then")
+        said.append(f"{outside} of {len(found.samples)} inputs of the search were sought outside of the regions "
+                    "known by then")
     unproved = sum(not sample.proved for sample in (*kept.samples, *kept.held_out))
     if unproved:
         said.append(f"the benchmark is an interval on {unproved} of {kept.of} inputs: gaps are counted from its upper "

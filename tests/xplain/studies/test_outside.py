@@ -76,7 +76,8 @@ def outside_of(problem: Guarded, count: int = 200) -> tuple[tuple[Sample, ...], 
     first = portfolio(problem, before, 0)
     held_out = fresh_samples(problem, 0, 300, None, 1, quiet)
     found = search_outside(problem, first, held_out, THRESHOLD, 0, each, 1, quiet)
-    assert [sample.index for sample in together(first, found).samples] == list(range(len(first.samples + found.samples)))
+    every = together(first, found).samples
+    assert [sample.index for sample in every] == list(range(len(every)))
     return first.samples, found.samples
 
 
