@@ -23,7 +23,7 @@ import numpy as np
 from kept_draws import kept_draw
 
 from drex_runtime.records.files import write_atomic
-from xplain.generalise import generalised
+from xplain.generalise import Claim, generalised
 from xplain.generalise.families.demand_pinning import DECOYS, DemandPinningFamily
 from xplain.generalise.generalise import words_of
 from xplain.generalise.hypotheses import Bench, Hypothesis, Kind
@@ -105,8 +105,8 @@ def claim_row(known: Known, count: int, runs: int) -> str:
     words = Words(known.name, "instances", "a known function", "", lambda feature: (feature, ""))
     false, found, began = 0, 0, time.monotonic()
     for run in range(runs):
-        halves = (known.drawn(np.random.default_rng([run, 3, half]), count) for half in (0, 1))
-        claimed = concerned(generalised(*halves, words, seed=run).claims)
+        search, held_out = (known.drawn(np.random.default_rng([run, 3, half]), count) for half in (0, 1))
+        claimed = concerned(generalised(search, held_out, words, seed=run).claims)
         false += bool(claimed - {known.cause})
         found += known.cause in claimed
     cause = share(wilson(found, runs)) if known.cause else "-"
@@ -114,10 +114,9 @@ def claim_row(known: Known, count: int, runs: int) -> str:
            f"{time.monotonic() - began:.0f} |"
 
 
-def concerned(claims: tuple[object, ...]) -> set[str]:
+def concerned(claims: tuple[Claim, ...]) -> set[str]:
     """Features that claims are about."""
-    return {name for claim in claims for name in (
-        claim.feature, *([claim.where.feature] if claim.where else []))}  # type: ignore[attr-defined]
+    return {claim.feature for claim in claims} | {claim.where.feature for claim in claims if claim.where}
 
 
 def redrawn(drawn: Drawn, rng: Rng) -> Drawn:
@@ -156,8 +155,8 @@ def pinning(args: argparse.Namespace) -> Iterator[str]:
     for seed, pair in enumerate(halves):
         for run in range(args.again):
             rng = np.random.default_rng([seed, run, 7])
-            claimed = concerned(generalised(*(redrawn(drawn, rng) for drawn in pair), words_of(family),
-                                            seed=1000 * run + seed).claims)
+            search, held_out = (redrawn(drawn, rng) for drawn in pair)
+            claimed = concerned(generalised(search, held_out, words_of(family), seed=1000 * run + seed).claims)
             again_claimed += bool(claimed & set(REDRAWN))
             any_claimed += bool(claimed & set(DECOYS))
             length += "length" in claimed
@@ -198,8 +197,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the tables here too")
     args = parser.parse_args()
     text = ["# False claims of the generaliser", "", f"`python examples/benchmarks/false_claims.py --tests "
-            f"{args.tests} --runs {args.runs} --seeds {args.seeds} --again {args.again}`, {args.instances} instances to search and "
-            "as many held out. Intervals: 95 %, Wilson."]
+            f"{args.tests} --runs {args.runs} --seeds {args.seeds} --again {args.again}`, {args.instances} instances to "
+            "search and as many held out. Intervals: 95 %, Wilson."]
     for part in ("known", "pinning"):
         if part != args.skip:
             for line in synthetic(args) if part == "known" else pinning(args):

@@ -60,7 +60,7 @@ class Shuffles:
         """[instance, flip], -1 or 1."""
         while len(self._signs) <= number:
             rng = np.random.default_rng([*self._seed, len(self._signs), SIGNS])
-            self._signs.append(rng.integers(0, 2, (self._count, CHUNK)) * 2.0 - 1.0)
+            self._signs.append(rng.choice(np.array([-1.0, 1.0]), (self._count, CHUNK)))
         return self._signs[number]
 
 
