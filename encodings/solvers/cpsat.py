@@ -52,6 +52,7 @@ class CpSatBackEnd:
             command = [sys.executable, "-P", str(WORKER), str(model), "--seed", str(order.seed)]
             for option, value in (("--seconds", order.seconds), ("--threads", order.threads), ("--log", order.log)):
                 command += [] if value is None else [option, str(value)]
+            command += ["--tight"] if order.tight else []
             with errors.open("wb") as said, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                                              stderr=said, encoding="utf-8") as process:
                 try:

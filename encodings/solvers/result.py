@@ -60,12 +60,14 @@ class SolverResult:
 
 @dataclass(frozen=True)
 class Order:
-    """What a back end may spend. `seconds` None: no limit; `threads` None: all cores; `log`: where its log goes."""
+    """What a back end may spend. `seconds` None: no limit; `threads` None: all cores; `log`: where its log goes.
+    `tight`: the linear relaxation bounds well (flows in a network), so that it pays to solve it often."""
 
     seconds: float | None
     seed: int
     threads: int | None
     log: Path | None
+    tight: bool = False
 
 
 @dataclass(frozen=True)

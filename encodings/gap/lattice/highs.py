@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from xplain.encodings.gap.lattice.model import GapModel
-from xplain.encodings.solvers.highs import LEAST_SECONDS, RUNS
+from xplain.encodings.solvers.highs import LEAST_SECONDS, RUNS, agreed, undecided
+from xplain.encodings.solvers.result import Ended
 from xplain.encodings.solvers.silent import silent_highs
 
 # The objective is an integer at every integer point, so a bound less than one above the incumbent proves it. What is
 # left of 1 is the tolerance granted to floating-point arithmetic.
 TOLERANCE = 1e-3
-OPTIMAL = "Optimal"  # HiGHS's word
+OPTIMAL, TIME = "Optimal", "ime limit"  # HiGHS's words
 Note = Callable[[int | None, int | None], None]
 
 
@@ -40,26 +41,29 @@ def solve_with_highs(model: GapModel, seconds: float | None, note: Note) -> Solv
 
     A claim counts only if two runs make it (see `encodings.solvers.highs`).
     """
-    ends, tried = None if seconds is None else perf_counter() + seconds, list[Solved]()
+    ends, tried, claims = None if seconds is None else perf_counter() + seconds, list[Solved](), list[Ended]()
     for number, presolve in enumerate(RUNS):
         left = None if ends is None else max(0.0, ends - perf_counter())
         if tried and left is not None and left < LEAST_SECONDS:
             break
         tried.append(_once(model, left, note, presolve, number))
-        if tried[-1].status != OPTIMAL:
+        claims.append(_claim(tried[-1]))
+        if claims[-1].stopped != "optimal" or agreed(claims, False) is not None:
             break
-        same = next((each for each in tried[:-1] if each.upper == tried[-1].upper), None)
-        if same is not None:
-            return same
-    last, claims = tried[-1], [each for each in tried if each.status == OPTIMAL]
-    best = max((each for each in tried if each.gap is not None), key=lambda each: each.gap or 0, default=last)
-    if not claims:
-        return last
-    if len(claims) == 1:
-        why = last.status if last is not claims[0] else "time limit"
-        return replace(best, upper=None, status=f"one run claims an optimum, the second did not confirm it ({why})")
-    told = ", ".join(str(each.upper) for each in claims)
-    return replace(best, upper=None, status=f"contradicts itself (optima {told}): nothing is proved; use CP-SAT")
+    same = agreed(claims, False)
+    if same is not None:
+        return next(each for each in tried if each.status == OPTIMAL and each.upper == same.bound)
+    if len(claims) == 1 and claims[0].stopped != "optimal":
+        return tried[0]
+    best = max((each for each in tried if each.gap is not None), key=lambda each: each.gap or 0, default=tried[-1])
+    return replace(best, upper=None, status=undecided(claims, False).detail)
+
+
+def _claim(tried: Solved) -> Ended:
+    """What a run says; every input is feasible, so "infeasible" is a failure."""
+    if tried.status == OPTIMAL:
+        return Ended("optimal", tried.upper)
+    return Ended("time-limit" if TIME in tried.status else "failed", tried.upper, tried.status)
 
 
 def _once(model: GapModel, seconds: float | None, note: Note, presolve: str, seed: int) -> Solved:

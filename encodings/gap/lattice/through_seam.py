@@ -23,7 +23,7 @@ def solve_through_seam(model: GapModel, solver: SolverName, seconds: float | Non
     linear, bits, status = linear_of(model), dict[str, int](), "no answer"
     best: int | None = None
     upper: int | None = None
-    with closing(back_end.run(linear, Order(seconds, 0, None, None))) as said:
+    with closing(back_end.run(linear, Order(seconds, 0, None, None, tight=True))) as said:
         for each in said:
             if isinstance(each, Ended):
                 status = f"{each.stopped} {each.detail}".strip()
