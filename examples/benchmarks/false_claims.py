@@ -197,8 +197,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the tables here too")
     args = parser.parse_args()
     text = ["# False claims of the generaliser", "", f"`python examples/benchmarks/false_claims.py --tests "
-            f"{args.tests} --runs {args.runs} --seeds {args.seeds} --again {args.again}`, {args.instances} instances to "
-            "search and as many held out. Intervals: 95 %, Wilson."]
+            f"{args.tests} --runs {args.runs} --seeds {args.seeds} --again {args.again}`, {args.instances} "
+            "instances to search and as many held out. Intervals: 95 %, Wilson."]
     for part in ("known", "pinning"):
         if part != args.skip:
             for line in synthetic(args) if part == "known" else pinning(args):
