@@ -5,6 +5,9 @@ of the pinned demand's shortest path claimed, is any decoy? Null runs: the same 
 claim is false. Loosening: a description of EE workloads by proof and by samples.
 
     python examples/benchmarks/generaliser.py --out examples/benchmarks/results/generaliser.md
+    python examples/benchmarks/generaliser.py --only-pinning --seeds 12 --keep /tmp/drawn --out ...
+
+Drawing takes nearly all of the time: with --keep FOLDER, what is drawn of demand pinning is kept there for another run.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kept_draws import kept_draw
+
 from drex_runtime.records import load_profile
 from drex_runtime.records.files import write_atomic
 from xplain.generalise import Claim, Generalisation, InstanceFamily, generalise, generalised
@@ -24,7 +29,7 @@ from xplain.generalise.families.ee_scheduling import EESchedulingFamily
 from xplain.generalise.families.first_fit import FirstFitFamily
 from xplain.generalise.generalise import words_of
 from xplain.generalise.null import shuffled
-from xplain.generalise.table import drawn_of
+from xplain.generalise.table import SPLITS, drawn_of
 from xplain.request import contender
 
 DEMO = Path(__file__).resolve().parent.parent.parent / "drex_runtime" / "data" / "profiles" / "demo-cpu.json"
@@ -59,6 +64,13 @@ def nulls(found: Generalisation, family: InstanceFamily[Any], runs: int) -> tupl
     return claimed, time.monotonic() - began
 
 
+def pinned_again(seed: int, args: argparse.Namespace) -> Generalisation:
+    """Demand pinning with one seed."""
+    family = DemandPinningFamily()
+    search, held_out = (kept_draw(family, split, args.instances, seed, args.jobs, args.keep) for split in SPLITS)
+    return generalised(search, held_out, words_of(family), seed=seed)
+
+
 def pinning_seeds(first: Generalisation, args: argparse.Namespace) -> Iterator[str]:
     """Demand pinning again and again."""
     yield "\n## Demand pinning over seeds\n"
@@ -66,8 +78,7 @@ def pinning_seeds(first: Generalisation, args: argparse.Namespace) -> Iterator[s
     yield "|---|---|---|---|---|---|"
     for seed in range(args.seeds):
         began = time.monotonic()
-        found = first if seed == 0 else generalise(DemandPinningFamily(), instances=args.instances,
-                                                   held_out=args.instances, seed=seed, jobs=args.jobs)
+        found = first if seed == 0 else pinned_again(seed, args)
         took = "as above" if seed == 0 else f"{time.monotonic() - began:.1f}"
         length = [claim for claim in found.claims if claim.feature == "length"]
         effect = "; ".join(f"{claim.effect.value:.1f} ({claim.effect.low:.1f} to {claim.effect.high:.1f})"
@@ -109,6 +120,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="of demand pinning")
     parser.add_argument("--nulls", type=int, default=100, help="null runs per family")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--only-pinning", action="store_true", help="demand pinning alone, no loosening")
+    parser.add_argument("--keep", type=Path, help="folder of what is drawn of demand pinning, read if it is there")
     parser.add_argument("--out", type=Path, help="write the tables here too")
     args = parser.parse_args()
     text = [(__doc__ or "").splitlines()[0]]
@@ -121,9 +134,10 @@ def main() -> None:
             print(line, flush=True)
             text.append(line)
 
-    for family in FAMILIES:
+    for family in FAMILIES[:1] if args.only_pinning else FAMILIES:
         began = time.monotonic()
-        found = generalise(family, instances=args.instances, held_out=args.instances, seed=0, jobs=args.jobs)
+        found = pinned_again(0, args) if isinstance(family, DemandPinningFamily) else generalise(
+            family, instances=args.instances, held_out=args.instances, seed=0, jobs=args.jobs)
         pinning = pinning or found
         add(reported(found, time.monotonic() - began))
         claimed, seconds = nulls(found, family, args.nulls)
@@ -132,7 +146,8 @@ def main() -> None:
         add(pinning_seeds(pinning, args))
     add(iter(["\n## Null runs (shuffled responses)\n", "| family | runs | runs with a claim | seconds |",
               "|---|---|---|---|", *null_rows]))
-    add(loosening())
+    if not args.only_pinning:
+        add(loosening())
     if args.out:
         write_atomic(args.out, "\n".join(text) + "\n")
 

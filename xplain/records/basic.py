@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 STRICT = ConfigDict(extra="forbid")
 Point = Mapping[str, float]
 Scale = Literal["operating", "exact"]  # a case study's own inputs are of exact scale
-Origin = Literal["random", "hill-climbing", "annealing", "tpe", "cma-es", "held-out"]
+Origin = Literal["random", "hill-climbing", "annealing", "tpe", "cma-es", "held-out", "outside"]  # of known regions
 UNBIASED: frozenset[Origin] = frozenset(("random", "held-out"))  # drawn from the declared distribution
 INFEASIBLE_GAP = -1.0  # what a search sees of an infeasible input: worse than any that loses nothing
 

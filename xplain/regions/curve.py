@@ -1,12 +1,18 @@
-"""What a region gives up for what: precision against coverage, and each predicate against precision."""
+"""What is given up for what: precision against coverage, each predicate against precision, shortness against both."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
+from xplain.regions.box import Box
 from xplain.regions.judge import Judge
 from xplain.regions.propose import Ground, Proposal, stated
-from xplain.regions.record import TradeOff
+from xplain.regions.record import SizePoint, TradeOff
 from xplain.regions.refine import climb
 from xplain.regions.score import shares
+from xplain.regions.sizes import Frontier
 from xplain.regions.table import Mask
 
 
@@ -46,4 +52,18 @@ def without_each(proposal: Proposal, taken: Mask, ground: Ground) -> tuple[float
         low = predicate.relation == ">"
         shorter = proposal.box.with_bound(k, "low" if low else "high", float("-inf") if low else float("inf"))
         found.append(worth.precision(shorter))
+    return tuple(found)
+
+
+def by_size(reported: Sequence[Box], ground: Ground, judge: Judge) -> tuple[SizePoint, ...]:
+    """The best set of regions for each number of predicates, `reported` ones among them, scored on fresh samples; none
+    where no region is reported: there is nothing to shorten."""
+    found = []
+    for union in Frontier(ground).best(reported, ground.options.sizes) if reported else ():
+        held: Mask = np.zeros(len(judge.table), dtype=bool)
+        for box in union.boxes:
+            held |= box.inside(judge.table.values)
+        scores = shares(judge.table, held)
+        found.append(SizePoint(union.size, tuple(box.predicates(judge.table.names) for box in union.boxes),
+                               scores.precision, scores.coverage, union.boxes == tuple(reported)))
     return tuple(found)

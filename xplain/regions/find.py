@@ -10,7 +10,7 @@ import numpy as np
 from xplain.problems.interface import Problem
 from xplain.records import Predicate, Region, Sample
 from xplain.regions.box import Box
-from xplain.regions.curve import curve, without_each
+from xplain.regions.curve import by_size, curve, without_each
 from xplain.regions.judge import Judge
 from xplain.regions.linear import linear_features, with_linear
 from xplain.regions.options import Options
@@ -45,8 +45,8 @@ def find_regions_with_evidence(problem: Problem, samples: Sequence[Sample], held
                                threshold: float, seed: int, *, subject: str = "the policy", prefix: str = "R",
                                options: Options | None = None, keep_rejected: bool = False,
                                curves: bool = True) -> RegionSearch:
-    """The same with everything that is known of the regions: tests, unions, trade-off curves (unless `curves` is off),
-    derived features, features left out, and the outcome in words."""
+    """The same with everything that is known of the regions: tests, unions, trade-off curves by precision and by number
+    of predicates (unless `curves` is off), derived features, features left out, and the outcome in words."""
     options = options or Options()
     train, fresh, linear, excluded = _tables(problem, samples, held_out, threshold, options)
     samples, held_out = with_linear(samples, linear), with_linear(held_out, linear)
@@ -62,11 +62,15 @@ def find_regions_with_evidence(problem: Problem, samples: Sequence[Sample], held
                   for place, k in enumerate(order))
     evidence = tuple(_evidence(region.name, proposals[k], proposals[:k], tests[k], ground, judge, curves)
                      for region, k in zip(named, order, strict=True))
+    reported = [Box.of(region.predicates, train.names) for region in named if region.significant]
+    sizes = by_size(reported, ground, judge) if curves else ()
     used = {predicate.feature for region in named for predicate in region.predicates}
     used |= {p.feature for each in evidence for point in each.curve for p in point.predicates}
+    used |= {p.feature for point in sizes for region in point.regions for p in region}
     unions = judge.unions([region for region in named if region.significant])
     return RegionSearch(named, evidence, unions, tuple(each for each in linear if each.name in used), excluded,
-                        proposer.evaluations, statement(train, fresh, regions, unions, excluded, threshold, subject))
+                        proposer.evaluations, statement(train, fresh, regions, unions, excluded, threshold, subject),
+                        sizes)
 
 
 def judge_regions(problem: Problem, stated: Sequence[Sequence[Predicate]], held_out: Sequence[Sample], threshold: float,

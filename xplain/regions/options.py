@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from drex_runtime.errors import InputError
 from xplain.regions.record import Method
 
+MOST_SIZES = 12  # sets of so many predicates are found in seconds
+
 
 @dataclass(frozen=True)
 class Slices:
@@ -36,7 +38,7 @@ class Options:
     a further predicate must be worth, as a share of all bad samples and as a number of them (at most a tenth).
     `starts`: boxes that are refined. `linear`: sums and differences of at most so many features are formed (0: none;
     regions over them need the samples extended, see `RegionSearch.linear` and `with_linear`). `curve`: precisions of
-    the trade-off curve.
+    the trade-off curve. `sizes`: most predicates of the sets of regions that are sought by number of predicates.
     """
 
     targets: tuple[float, ...] = (0.8, 0.6, 0.4, 0.2)
@@ -50,6 +52,7 @@ class Options:
     linear: int = 0
     curve: tuple[float, ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
     slices: Slices = Slices()
+    sizes: int = 6
 
     def __post_init__(self) -> None:
         if self.method not in ("refine", "slices"):
@@ -60,3 +63,5 @@ class Options:
             raise InputError("regions", "targets", self.targets, "precisions from the largest down")
         if self.linear not in (0, 2, 3):
             raise InputError("regions", "linear", self.linear, "0 (no sums), 2 or 3 (features in a sum)")
+        if not 0 <= self.sizes <= MOST_SIZES:
+            raise InputError("regions", "sizes", self.sizes, f"a number of predicates from 0 to {MOST_SIZES}")

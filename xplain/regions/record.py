@@ -91,10 +91,32 @@ class UnionScore:
 
 
 @dataclass(frozen=True)
+class SizePoint:
+    """The best set of regions that was found with so many `predicates` in all: one conjunction per region (an empty one
+    is everything). Chosen on the samples of the search by F1; `precision` and `coverage` of the union are those of
+    fresh samples. `reported`: it is the set of regions that is reported, which may be larger than all others."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    predicates: int
+    regions: tuple[tuple[Predicate, ...], ...]
+    precision: Rate
+    coverage: Rate
+    reported: bool = False
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and coverage."""
+        total = self.precision.value + self.coverage.value
+        return 2 * self.precision.value * self.coverage.value / total if total else 0.0
+
+
+@dataclass(frozen=True)
 class RegionSearch:
     """Everything a search for regions found. `regions` and `evidence` in the same order; `unions` over the significant
     ones, the first alone, the first two, ... `linear`: derived features that some region is over. `evaluations`: inputs
-    evaluated by the search itself (beyond the samples it was given). `statement`: the outcome in words.
+    evaluated by the search itself (beyond the samples it was given). `statement`: the outcome in words. `sizes`: what
+    can be said with fewer predicates or more, each point better than all shorter ones (empty unless asked for).
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -106,3 +128,4 @@ class RegionSearch:
     excluded: tuple[Excluded, ...]
     evaluations: int
     statement: str
+    sizes: tuple[SizePoint, ...] = ()

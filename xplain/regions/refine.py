@@ -29,6 +29,7 @@ DEARER = 0.1  # a predicate over a sum costs this much more per further term: th
 ROUNDING = 0.002  # share of the bad samples that a rounder bound may cost
 DIGITS = 7
 TELLING = 20  # units of a round number per gap, from which on it is no chance
+NEAR = 0.1  # of the gap: how far from its middle another number may be taken
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _rounder(box: Box, k: int, side: str, worth: Worth, least: float) -> Box:
         plain = round(middle, digits)
         if whole:
             plain = float(math.floor(plain))
-        if 10.0**-digits >= TELLING * gap or abs(plain - middle) <= gap / 4:
+        if 10.0**-digits >= TELLING * gap or abs(plain - middle) <= NEAR * gap:
             proposal = box.with_bound(k, side, plain)
             if worth.beyond(proposal) >= least:
                 return proposal

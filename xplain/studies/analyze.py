@@ -1,4 +1,5 @@
-"""The analysis of any Problem, stage by stage: search -> held-out -> regions -> witnesses -> conclusion -> run folder.
+"""The analysis of any Problem, stage by stage: search -> held-out -> search outside of regions -> regions -> witnesses
+-> conclusion -> run folder.
 
 Every stage is a function from records to a record, kept as it finishes (`xplain.stages`). Source: analyzer design.
 """
@@ -22,6 +23,7 @@ from xplain.search import Budget, SearchOutcome, portfolio
 from xplain.stages import kept_stages, request_key
 from xplain.studies.conclude import conclude
 from xplain.studies.guarded import Guarded
+from xplain.studies.outside import OUTSIDE, kept_back, search_outside, together
 from xplain.studies.record import InputWitness, RegionHeat, StudyAnalysis
 from xplain.studies.request import StudyRequest, save_study_request
 from xplain.studies.sampling import Usable, fresh_samples, usable
@@ -46,9 +48,14 @@ def analyze_study(request: StudyRequest, problem: Guarded, out: Path, tell: Tell
         save_study_request(folder / "request.json", request)
         tell("first evaluations")
         problem.check_repeatable()
-        found = stages.run("search", SearchOutcome, lambda: search(problem, request, tell))
+        budget, round_budget = kept_back(_search_budget(request))
+        found = stages.run("search", SearchOutcome, lambda: search(problem, request, budget, tell))
         drawn = stages.run("held-out", tuple[Sample, ...], lambda: fresh_samples(
             problem, request.seed, request.held_out, _seconds(request, HELD_OUT_SHARE), request.jobs, tell))
+        if round_budget is not None:
+            each, before = round_budget, found
+            found = together(found, stages.run("search-outside", SearchOutcome, lambda: search_outside(
+                problem, before, drawn, threshold, request.seed, each, request.jobs, tell)))
         kept = usable(found.samples, drawn)
         looked = stages.run("regions", RegionSearch, lambda: regions_of(problem, kept, threshold, request, tell))
         regions = looked.regions
@@ -60,7 +67,8 @@ def analyze_study(request: StudyRequest, problem: Guarded, out: Path, tell: Tell
             problem, kept, regions, threshold, request, tell))
         tell("writing the report")
         analysis = assemble(request, problem, threshold, found, drawn, kept, regions, witnesses, heat_maps)
-        analysis = replace(analysis, evidence=looked.evidence, unions=looked.unions, linear=looked.linear)
+        analysis = replace(analysis, evidence=looked.evidence, unions=looked.unions, linear=looked.linear,
+                           sizes=looked.sizes)
         took = time.monotonic() - begun
         analysis = replace(analysis, provenance=replace(analysis.provenance, seconds=took))
         samples = (*found.samples, *drawn)
@@ -70,14 +78,17 @@ def analyze_study(request: StudyRequest, problem: Guarded, out: Path, tell: Tell
     return analysis
 
 
-def search(problem: Guarded, request: StudyRequest, tell: Tell) -> SearchOutcome:
+def _search_budget(request: StudyRequest) -> Budget:
+    return Budget(request.evaluations, None if request.evaluations else request.budget * SEARCH_SHARE)
+
+
+def search(problem: Guarded, request: StudyRequest, budget: Budget, tell: Tell) -> SearchOutcome:
     """Random inputs and those of methods that seek large gaps."""
     words = Words(subject_of(problem))
 
     def progress(method: str, spent: float, evaluations: int, best: float) -> None:
         tell(f"search, {method} {spent:.0%}: {evaluations} inputs, worst gap {words.gap(best, signed=True)}")
 
-    budget = Budget(request.evaluations, None if request.evaluations else request.budget * SEARCH_SHARE)
     return portfolio(problem, budget, request.seed, jobs=request.jobs, progress=progress)
 
 
@@ -183,6 +194,10 @@ def limits_of(request: StudyRequest, meaning: str, found: SearchOutcome, drawn: 
                        else "the budget or the number of draws ran out"))
     for name, bad in kept.dropped.items():
         said.append(f"feature {name} is no finite number in {bad} of {kept.of} samples: regions do not use it")
+    outside = sum(trace.evaluations for trace in found.traces if trace.method.endswith(OUTSIDE))
+    if outside:
+        said.append(f"{outside} of {len(found.samples)} inputs of the search were sought outside of the regions "
+                    "known by then")
     unproved = sum(not sample.proved for sample in (*kept.samples, *kept.held_out))
     if unproved:
         said.append(f"the benchmark is an interval on {unproved} of {kept.of} inputs: gaps are counted from its upper "

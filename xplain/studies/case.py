@@ -72,6 +72,11 @@ class Case(ABC):
         """Features beside the dimensions that regions may speak of; functions of the input."""
         return {}
 
+    def features(self, point: Point) -> dict[str, float]:
+        """All that regions may speak of: the input and what is derived from it. Neither side is asked."""
+        point = self.normalised(point)
+        return {**point, **self.derived(point)}
+
     def per(self, point: Point) -> float:
         """What a gap is divided by, in units of the objective; 0: the benchmark."""
         return 1.0 if self.gap_unit else 0.0
@@ -106,8 +111,7 @@ class Case(ABC):
 
     def evaluate(self, point: Point, index: int, origin: Origin) -> Sample:
         """Both sides at `point`. Raises InputError on an objective that is not a finite number."""
-        point = self.normalised(point)
-        features = {**point, **self.derived(point)}
+        point, features = self.normalised(point), self.features(point)
         try:
             value = self._ticks("heuristic", self.heuristic(point), point)
             found = self.benchmark(point)

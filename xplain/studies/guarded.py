@@ -118,6 +118,15 @@ class Guarded:
             raise InputError(self.source, "benchmark", f"{sample.lower} to {sample.upper}", "low <= high")
         return replace(sample, scale=self.scale, features={name: float(each) for name, each in sample.features.items()})
 
+    def features(self, point: Point) -> dict[str, float]:
+        """Of an input, without a sample where the problem has a method for that (every `Case` has)."""
+        if not hasattr(self.problem, "features"):
+            return self.evaluate(point, 0, "random").features
+        try:
+            return {name: float(each) for name, each in self.problem.features(point).items()}
+        except USER_ERRORS as error:
+            raise self._error(error, "features") from error
+
     def flows(self, point: Point) -> FlowPair | None:
         """As the problem says; None where it has no flows."""
         if not self.has_flows:

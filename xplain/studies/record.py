@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import ConfigDict
 
 from xplain.records import STRICT, Dimension, Finding, HeatMap, Provenance, Rate, Region, SearchTrace
-from xplain.regions.record import Linear, RegionEvidence, UnionScore
+from xplain.regions.record import Linear, RegionEvidence, SizePoint, UnionScore
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ class StudyAnalysis:
     """Everything one analysis of a case study found (schema xplain-study/1).
 
     `threshold` as relative gaps are counted (see `Subject`). `infeasible_share`: of fresh draws. `bad_share`: of fresh
-    feasible ones. Every other rate is among feasible inputs as well. `evidence`, `unions`, `linear`: of the
-    regions (see `xplain.regions.record`).
+    feasible ones. Every other rate is among feasible inputs as well. `evidence`, `unions`, `linear`, `sizes`: of
+    the regions (see `xplain.regions.record`).
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -126,3 +126,4 @@ class StudyAnalysis:
     evidence: tuple[RegionEvidence, ...] = ()
     unions: tuple[UnionScore, ...] = ()
     linear: tuple[Linear, ...] = ()
+    sizes: tuple[SizePoint, ...] = ()

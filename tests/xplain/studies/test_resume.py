@@ -61,7 +61,7 @@ def without_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "write_study_report", lambda *_: None)
 
 
-STAGES = ("search", "fresh_samples", "regions_of", "heat_maps_of", "witnesses_of", "assemble")
+STAGES = ("search", "fresh_samples", "search_outside", "regions_of", "heat_maps_of", "witnesses_of", "assemble")
 
 
 @pytest.mark.parametrize("stage", STAGES)
